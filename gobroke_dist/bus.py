@@ -1,0 +1,50 @@
+"""Port: bytes from process to process."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+Reply = Callable[[bytes], Awaitable[None]]
+"""Answers a request, once. Answering late, or a requester that is gone, is no error."""
+
+Receiver = Callable[[bytes, Reply | None], None]
+"""Gets each arriving datum, in order, on the event loop. Must not block and must not raise."""
+
+
+class Bus(Protocol):
+    """Delivery is at most once, and in the order of the calls from one bus object to one node.
+
+    ``publish`` and ``broadcast`` take their place in that order when they are called, not when they are
+    awaited; what one turn of the event loop produces goes out in one trip.
+    """
+
+    async def open(self, node: str, receive: Receiver) -> None:
+        """Start to receive what is addressed to ``node``, and broadcasts. Returns when both would arrive."""
+        ...
+
+    def publish(self, node: str, data: bytes) -> Awaitable[bool]:
+        """Send to one node. The awaitable: whether somebody listens there.
+
+        Raises (when awaited):
+            RedisUnavailable: it is not known to have been sent.
+            QueueFull: the outbound buffer is full; it was not sent.
+        """
+        ...
+
+    def broadcast(self, data: bytes) -> Awaitable[int]:
+        """Send to every open node, this one included. The awaitable: how many listen. Raises as ``publish``."""
+        ...
+
+    async def request(self, node: str, data: bytes, *, timeout: float) -> bytes:
+        """Send to one node and wait for its answer, ``timeout`` seconds at most. Works without ``open``.
+
+        Raises:
+            TimeoutError: no answer in time.
+            RedisUnavailable: it could not be sent.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Stop receiving; what was published before is flushed first."""
+        ...

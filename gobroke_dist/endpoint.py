@@ -1,0 +1,79 @@
+"""Port: how clients reach an edge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from gobroke_dist.client import Client
+from gobroke_dist.message import Message
+from gobroke_dist.session import FrameProtocol, Session
+from gobroke_dist.settings import Settings
+
+
+class Gateway(Protocol):
+    """What a node offers to its endpoints. All calls are made on the node's event loop."""
+
+    @property
+    def settings(self) -> Settings: ...
+
+    @property
+    def ready(self) -> bool:
+        """Whether the node takes new connections; a load balancer's readiness probe asks this."""
+        ...
+
+    def session(self, client: Client, protocol: FrameProtocol, wake: Callable[[], None]) -> Session:
+        """A session for a new connection, with this node's limits; ``connect`` comes next."""
+        ...
+
+    async def connect(self, session: Session) -> None:
+        """Register the client; afterwards the session is open, and its first frame is the welcome.
+
+        Raises:
+            ClientAlreadyExists: close with ``ALREADY_CONNECTED``.
+            Unavailable: close with ``UNAVAILABLE``.
+        """
+        ...
+
+    async def receive(self, session: Session, frame: bytes) -> None:
+        """Process one frame of this client; call it for one frame after another.
+
+        What is wrong with a frame is answered with an error frame. Waiting here is back-pressure: read no
+        further from this client until it returns.
+        """
+        ...
+
+    async def receive_message(self, session: Session, message: Message) -> None:
+        """As ``receive``, for an endpoint that has a message rather than a frame."""
+        ...
+
+    async def disconnect(self, session: Session) -> None:
+        """The connection has ended: unregister the client. Never raises; safe to call twice."""
+        ...
+
+
+class Endpoint(Protocol):
+    """One protocol on one address. An application may have several; a new one is one small class."""
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where clients reach it, as URLs; known after ``start``."""
+        ...
+
+    async def start(self, gateway: Gateway) -> None:
+        """Listen. Returns when clients can connect.
+
+        ``gateway.settings.host`` and ``.port`` replace the endpoint's own, where they are set.
+
+        Raises:
+            CouldNotCreateServer: the address can't be used; the text says why, and what to do.
+        """
+        ...
+
+    async def stop(self) -> None:
+        """Take no new connections, close every session with ``GOING_AWAY``, and return when all are gone."""
+        ...
+
+    async def disconnect(self, session: Session) -> None:
+        """Return when this session's connection is closed. ``session.close()`` was called before."""
+        ...

@@ -1,0 +1,272 @@
+"""Every error that gobroke_dist raises, in one tree.
+
+::
+
+    BrokeError
+    ├── ClientError                       .uuid
+    │   ├── ClientAlreadyExists
+    │   ├── ClientDoesNotExist
+    │   └── ClientCouldNotBeDisconnected
+    ├── LogicError                        .logic
+    │   ├── LogicAlreadyExists
+    │   ├── LogicDoesNotExist
+    │   ├── LogicIsPassive
+    │   └── LogicInvalid
+    ├── ProcessorError
+    │   ├── CouldNotStartProcessor
+    │   └── ProcessorAlreadyExists
+    ├── ServerError
+    │   ├── CouldNotCreateServer
+    │   ├── NoEndpointProvided
+    │   ├── ApplicationNotFound
+    │   └── NotRunning
+    ├── MessageError
+    │   ├── MessageRejected
+    │   ├── TagDoesNotExist
+    │   ├── FrameInvalid
+    │   └── PayloadInvalid
+    └── Unavailable                       try again later: nothing was lost, nothing was accepted
+        ├── RedisUnavailable
+        ├── QueueFull
+        └── Draining
+
+Each class has a ``code``: the word that a client sees in an error frame and that metrics carry as the
+reason. A text says what was wrong, with which value, and what to do; the fields hold the same facts.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class BrokeError(Exception):
+    """The root: ``except BrokeError`` catches everything that this package raises on purpose."""
+
+    code: ClassVar[str] = "error"
+
+
+# --- clients -----------------------------------------------------------------
+
+
+class ClientError(BrokeError):
+    """Something about one client. ``uuid`` says which."""
+
+    def __init__(self, uuid: str, text: str) -> None:
+        super().__init__(text)
+        self.uuid = uuid
+
+
+class ClientAlreadyExists(ClientError):
+    """The client is connected already, here or on another node (the seed's ``ErrorClientAlreadyExists``)."""
+
+    code = "client_already_exists"
+
+    def __init__(self, uuid: str, node: str | None = None) -> None:
+        where = f" on node {node!r}" if node else ""
+        super().__init__(uuid, f"client {uuid!r} is already connected{where}; close that connection first")
+        self.node = node
+
+
+class ClientDoesNotExist(ClientError):
+    """No node has this client (the seed's ``ErrorClientDoesNotExist``)."""
+
+    code = "client_does_not_exist"
+
+    def __init__(self, uuid: str) -> None:
+        super().__init__(uuid, f"client {uuid!r} is not connected to any node; it may have left")
+
+
+class ClientCouldNotBeDisconnected(ClientError):
+    """The node that holds the connection did not confirm that it closed it."""
+
+    code = "client_could_not_be_disconnected"
+
+    def __init__(self, uuid: str, node: str, why: str) -> None:
+        super().__init__(uuid, f"client {uuid!r} on node {node!r} could not be disconnected: {why}; try again")
+        self.node = node
+
+
+# --- logic -------------------------------------------------------------------
+
+
+class LogicError(BrokeError):
+    """Something about one logic. ``logic`` is its name."""
+
+    def __init__(self, logic: str, text: str) -> None:
+        super().__init__(text)
+        self.logic = logic
+
+
+class LogicAlreadyExists(LogicError):
+    """A logic of this name was added before (the seed's ``ErrorLogicAlreadyExists``)."""
+
+    code = "logic_already_exists"
+
+    def __init__(self, logic: str) -> None:
+        super().__init__(logic, f"a logic named {logic!r} was added already; give this one another name")
+
+
+class LogicDoesNotExist(LogicError):
+    """A message names a logic that this application does not have."""
+
+    code = "logic_does_not_exist"
+
+    def __init__(self, logic: str) -> None:
+        super().__init__(logic, f"no logic is named {logic!r}; add it with add_logic() or correct to_logic")
+
+
+class LogicIsPassive(LogicError):
+    """A message names a PASSIVE logic, which never receives any (contract P1)."""
+
+    code = "logic_is_passive"
+
+    def __init__(self, logic: str) -> None:
+        super().__init__(logic, f"logic {logic!r} is PASSIVE and receives no messages; it runs on its schedule")
+
+
+class LogicInvalid(LogicError):
+    """A logic is declared in a way that can't work; raised by ``add_logic``."""
+
+    code = "logic_invalid"
+
+
+# --- processors and servers --------------------------------------------------
+
+
+class ProcessorError(BrokeError):
+    """A worker or a scheduler."""
+
+
+class CouldNotStartProcessor(ProcessorError):
+    """The seed's ``ErrorCouldNotStartProcessor``."""
+
+    code = "could_not_start_processor"
+
+
+class ProcessorAlreadyExists(ProcessorError):
+    """The seed's ``ErrorProcessorAlreadyExists``."""
+
+    code = "processor_already_exists"
+
+
+class ServerError(BrokeError):
+    """An edge, or the application object itself."""
+
+
+class CouldNotCreateServer(ServerError):
+    """The seed's ``ErrorCouldNotCreateServer``: a port in use, a bad address, no Redis server to start."""
+
+    code = "could_not_create_server"
+
+
+class NoEndpointProvided(ServerError):
+    """The seed's ``ErrorNoEndpointProvided``."""
+
+    code = "no_endpoint_provided"
+
+    def __init__(self) -> None:
+        super().__init__("an edge needs at least one endpoint: Broke(WebSocketEndpoint(...))")
+
+
+class ApplicationNotFound(ServerError):
+    """The ``module:attribute`` path given on the command line names no application."""
+
+    code = "application_not_found"
+
+
+class NotRunning(ServerError):
+    """The call needs a running node, worker or scheduler."""
+
+    code = "not_running"
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what} needs a running application: call it from a logic or an endpoint, "
+            "or inside `async with broke.running():`"
+        )
+
+
+# --- messages ----------------------------------------------------------------
+
+
+class MessageError(BrokeError):
+    """Something about one message."""
+
+
+class MessageRejected(MessageError):
+    """A middleware rejected the message. ``reason`` is what it gave to ``reject()``."""
+
+    code = "rejected"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the message was rejected: {reason}")
+        self.reason = reason
+
+
+class TagDoesNotExist(MessageError):
+    """The seed's ``ErrorTagDoesNotExist``."""
+
+    code = "tag_does_not_exist"
+
+    def __init__(self, tag: str) -> None:
+        super().__init__(f"the message has no tag {tag!r}; set it with add_tag() or pass a default")
+        self.tag = tag
+
+
+class FrameInvalid(MessageError):
+    """A client's frame can't be read. ``field`` names the part that is wrong, if one is."""
+
+    code = "frame_invalid"
+
+    def __init__(self, text: str, *, field: str | None = None) -> None:
+        super().__init__(text)
+        self.field = field
+
+
+class PayloadInvalid(MessageError):
+    """A payload does not validate against the logic's model. ``field`` is the path of the first wrong field."""
+
+    code = "payload_invalid"
+
+    def __init__(self, logic: str, field: str, why: str) -> None:
+        super().__init__(f"the payload for logic {logic!r} is invalid at {field!r}: {why}")
+        self.logic = logic
+        self.field = field
+
+
+# --- not now -----------------------------------------------------------------
+
+
+class Unavailable(BrokeError):
+    """Refused for now. The message was not accepted; sending it again later with the same uuid is safe."""
+
+    code = "unavailable"
+
+
+class RedisUnavailable(Unavailable):
+    """Redis did not answer in time, can't be reached, or refuses writes."""
+
+    code = "redis_unavailable"
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"Redis is unavailable: {why}; send the message again later")
+
+
+class QueueFull(Unavailable):
+    """A bounded queue has no room."""
+
+    code = "queue_full"
+
+    def __init__(self, queue: str, limit: int) -> None:
+        super().__init__(f"{queue} holds its limit of {limit} messages; send the message again later")
+        self.queue = queue
+        self.limit = limit
+
+
+class Draining(Unavailable):
+    """This node is shutting down and takes no new work."""
+
+    code = "draining"
+
+    def __init__(self) -> None:
+        super().__init__("this node is shutting down; connect again")

@@ -1,0 +1,87 @@
+"""The sessions of this node, and nobody else's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from gobroke_dist.client import Client
+from gobroke_dist.endpoint import Endpoint
+from gobroke_dist.message import Message
+from gobroke_dist.metrics import Metrics
+from gobroke_dist.session import Session
+
+
+class Hub:
+    """Delivers to local clients; a slow one costs nobody else anything.
+
+    Args:
+        metrics: where deliveries and drops are counted.
+    """
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._sessions: dict[str, Session] = {}
+        self._endpoints: dict[str, Endpoint] = {}
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def __contains__(self, uuid: object) -> bool:
+        return uuid in self._sessions
+
+    def __iter__(self) -> Iterator[Session]:
+        return iter(tuple(self._sessions.values()))
+
+    def add(self, session: Session, endpoint: Endpoint) -> None:
+        """Take in an open session."""
+        self._sessions[session.client.uuid] = session
+        self._endpoints[session.id] = endpoint
+
+    def remove(self, session: Session) -> bool:
+        """Let a session go; False: it was not here."""
+        self._endpoints.pop(session.id, None)
+        if self._sessions.get(session.client.uuid) is not session:
+            return False
+        del self._sessions[session.client.uuid]
+        return True
+
+    def get(self, uuid: str) -> Session | None:
+        """The session of a local client."""
+        return self._sessions.get(uuid)
+
+    def endpoint_of(self, session: Session) -> Endpoint | None:
+        """The endpoint that holds a session's connection."""
+        return self._endpoints.get(session.id)
+
+    def clients(self) -> list[Client]:
+        """All local clients."""
+        return [session.client for session in self._sessions.values()]
+
+    def deliver(self, message: Message, uuids: Iterable[str]) -> tuple[str, ...]:
+        """Queue a message for some local clients, encoded once per protocol. Returns who is not here."""
+        frames: dict[str, bytes] = {}
+        missing: list[str] = []
+        for uuid in uuids:
+            session = self._sessions.get(uuid)
+            if session is None:
+                missing.append(uuid)
+            else:
+                self._push(session, message, frames)
+        return tuple(missing)
+
+    def deliver_to_all(self, message: Message, exclude: str | None = None) -> None:
+        """Queue a message for every local client but one."""
+        frames: dict[str, bytes] = {}
+        for uuid, session in tuple(self._sessions.items()):
+            if uuid != exclude:
+                self._push(session, message, frames)
+
+    def _push(self, session: Session, message: Message, frames: dict[str, bytes]) -> None:
+        name = session.protocol.name
+        frame = frames.get(name)
+        if frame is None:
+            frame = frames[name] = session.protocol.encode(message)
+        if session.push(frame):
+            self._metrics.count("delivered")
+        else:
+            self._metrics.drop("slow_consumer" if session.close_code is not None else "closing")

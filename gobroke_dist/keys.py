@@ -1,0 +1,166 @@
+"""Every Redis key, as a function.
+
+Dramatiq's own keys (``namespace:…``) keep their type and meaning; ours never look like one of them.
+``{q}`` is a queue, which is a logic's name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterKeys:
+    """Members, clients and channels of one application.
+
+    Args:
+        prefix: ``Settings.prefix``.
+    """
+
+    prefix: str
+
+    @property
+    def members(self) -> str:
+        """ZSET node -> lease end, in milliseconds of Redis' own clock."""
+        return f"{self.prefix}:members"
+
+    @property
+    def member_info(self) -> str:
+        """HASH node -> Member as JSON."""
+        return f"{self.prefix}:member-info"
+
+    @property
+    def clients(self) -> str:
+        """HASH uuid -> registration (node, session, metadata) as JSON."""
+        return f"{self.prefix}:clients"
+
+    @property
+    def last_messages(self) -> str:
+        """HASH uuid -> Unix milliseconds of the last message."""
+        return f"{self.prefix}:last-messages"
+
+    def node_clients(self, node: str) -> str:
+        """SET of the uuids on a node: what goes when it goes."""
+        return f"{self.prefix}:node-clients:{node}"
+
+    def channel(self, node: str) -> str:
+        """Pub/sub channel of one node."""
+        return f"{self.prefix}:node:{node}"
+
+    @property
+    def broadcast_channel(self) -> str:
+        """Pub/sub channel of all nodes."""
+        return f"{self.prefix}:everyone"
+
+    def reply(self, token: str) -> str:
+        """LIST that holds the answer to one request, for a few seconds."""
+        return f"{self.prefix}:reply:{token}"
+
+    @property
+    def schedule(self) -> str:
+        """HASH PASSIVE logic -> last fired nominal time, in Unix milliseconds."""
+        return f"{self.prefix}:schedule"
+
+
+@dataclass(frozen=True, slots=True)
+class QueueKeys:
+    """One queue: Dramatiq's keys, and ours beside them.
+
+    Args:
+        prefix: ``Settings.prefix``.
+        queue: the queue's name.
+    """
+
+    prefix: str
+    queue: str
+
+    @property
+    def _stock(self) -> str:
+        return f"{self.prefix}:dramatiq:{self.queue}"
+
+    @property
+    def _own(self) -> str:
+        return f"{self.prefix}:queue:{self.queue}"
+
+    @property
+    def ready(self) -> str:
+        """LIST of message ids that may start now: at most the head of each key. Dramatiq's."""
+        return self._stock
+
+    @property
+    def messages(self) -> str:
+        """HASH id -> message, for all that wait or run. Dramatiq's."""
+        return f"{self._stock}.msgs"
+
+    @property
+    def delayed_messages(self) -> str:
+        """HASH id -> message, for all that wait for a time. Dramatiq's."""
+        return f"{self._stock}.DQ.msgs"
+
+    @property
+    def delayed_ready(self) -> str:
+        """LIST of delayed message ids that a stock producer pushed. Dramatiq's."""
+        return f"{self._stock}.DQ"
+
+    @property
+    def dead(self) -> str:
+        """ZSET id -> time of death, Unix milliseconds. Dramatiq's."""
+        return f"{self._stock}.XQ"
+
+    @property
+    def dead_messages(self) -> str:
+        """HASH id -> dead message. Dramatiq's."""
+        return f"{self._stock}.XQ.msgs"
+
+    def acks(self, worker: str) -> str:
+        """SET of the ids that a worker has fetched and not finished. Dramatiq's."""
+        return f"{self.prefix}:dramatiq:__acks__.{worker}.{self.queue}"
+
+    @property
+    def heartbeats(self) -> str:
+        """ZSET worker -> last heartbeat, Unix milliseconds of Redis' own clock. Dramatiq's; one for all queues."""
+        return f"{self.prefix}:dramatiq:__heartbeats__"
+
+    def lane(self, key: str) -> str:
+        """LIST of the ids that wait behind the head of one ordering key."""
+        return f"{self._own}:lane:{key}"
+
+    @property
+    def heads(self) -> str:
+        """HASH ordering key -> id of its head. A key that is here is taken."""
+        return f"{self._own}:heads"
+
+    @property
+    def keys(self) -> str:
+        """HASH id -> ordering key, for heads only."""
+        return f"{self._own}:keys"
+
+    @property
+    def fences(self) -> str:
+        """HASH id -> fence of its running delivery. Who can't show it can't acknowledge."""
+        return f"{self._own}:fences"
+
+    @property
+    def deliveries(self) -> str:
+        """HASH id -> how often it was delivered."""
+        return f"{self._own}:deliveries"
+
+    @property
+    def later(self) -> str:
+        """ZSET id -> when it is due, in milliseconds of Redis' own clock."""
+        return f"{self._own}:later"
+
+    @property
+    def counters(self) -> str:
+        """HASH of numbers: ``fence``, ``seen_since``."""
+        return f"{self._own}:counters"
+
+    @property
+    def seen(self) -> tuple[str, str]:
+        """Two SETs of accepted message uuids: this window's, and the last one's."""
+        return f"{self._own}:seen:new", f"{self._own}:seen:old"
+
+    @property
+    def bell(self) -> str:
+        """LIST that idle workers block on; an element says: there is something to fetch."""
+        return f"{self._own}:bell"

@@ -1,0 +1,171 @@
+"""Business code: what a logic is, and what it can do."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, ClassVar, Literal, Protocol
+
+from pydantic import BaseModel
+
+from gobroke_dist.client import Client
+from gobroke_dist.errors import LogicInvalid, NotRunning
+from gobroke_dist.message import Message
+
+OrderBy = Literal["logic", "client"] | Callable[[Message], str] | None
+
+
+class LogicType(StrEnum):
+    """Where and when a logic runs."""
+
+    DISPATCHED = "dispatched"
+    WORKER = "worker"
+    PASSIVE = "passive"
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """One firing of a PASSIVE logic.
+
+    Attributes:
+        nominal: the instant that the schedule names, aware, UTC. Late or not, it is the same on every machine.
+        scheduler: the node that fired it.
+    """
+
+    nominal: datetime
+    scheduler: str = ""
+
+
+class Operations(Protocol):
+    """What a logic may ask of the application, wherever it runs.
+
+    Each call follows the colour of its caller: on an event loop it returns an awaitable (``await
+    self.get_client(...)``); in a plain ``def`` handler, which runs on a thread, it blocks that thread and
+    returns the value itself.
+    """
+
+    def send_message(self, message: Message) -> Any: ...
+    def send_message_quickly(self, message: Message) -> Any: ...
+    def get_client(self, uuid: str, local_only: bool = False) -> Any: ...
+    def get_all_clients(self, local_only: bool = False) -> Any: ...
+    def remove_client(self, client: Client | str) -> Any: ...
+
+
+class LogicBase:
+    """The base of every logic. Set the class attributes, write ``run_logic`` (or ``run_tick``), add an instance.
+
+    The calls below return an awaitable in an ``async def`` handler and the value itself in a plain ``def``
+    handler, and work the same in a DISPATCHED, a WORKER and a PASSIVE logic (contract A3, A4).
+
+    Attributes:
+        name: unique in the application; by default the class's name in lower case.
+        logic_type: DISPATCHED, WORKER or PASSIVE.
+        payload: a pydantic model; the payload is validated at the edge and again where it runs (contract A5).
+        concurrency: DISPATCHED: how many messages run at once on one node; beyond it senders wait.
+        order_by: WORKER: what is processed one after another: the whole ``"logic"``, each sending ``"client"``,
+            each value of a function of the message, or nothing (``None``).
+        max_attempts: WORKER, PASSIVE: runs of one message before it is dead-lettered.
+        min_backoff, max_backoff: WORKER, PASSIVE: seconds before the first retry, and at most.
+        time_limit: WORKER, PASSIVE: seconds that one run may take.
+        every: PASSIVE: seconds from one nominal time to the next.
+        cron: PASSIVE: a cron expression instead of ``every``, read in ``zone``.
+        zone: PASSIVE: an IANA time zone, for ``cron``.
+        scope: PASSIVE: one run per nominal time in the whole ``"cluster"``, or one on every ``"node"``.
+    """
+
+    name: str = ""
+    logic_type: LogicType = LogicType.DISPATCHED
+    payload: ClassVar[type[BaseModel] | None] = None
+    concurrency: int = 64
+    order_by: OrderBy = "logic"
+    max_attempts: int = 5
+    min_backoff: float = 0.2
+    max_backoff: float = 30.0
+    time_limit: float = 600.0
+    every: float | None = None
+    cron: str | None = None
+    zone: str = "UTC"
+    scope: Literal["cluster", "node"] = "cluster"
+
+    _operations: Operations | None = None
+
+    def __init__(self, name: str | None = None, logic_type: LogicType | None = None) -> None:
+        if name is not None:
+            self.name = name
+        if logic_type is not None:
+            self.logic_type = logic_type
+
+    def run_logic(self, message: Message) -> Awaitable[None] | None:
+        """Process one message; ``def`` or ``async def``. What it raises is reported, retried or dead-lettered."""
+        raise NotImplementedError(f"logic {logic_name(self)!r} has no run_logic()")
+
+    def run_tick(self, tick: Tick) -> Awaitable[None] | None:
+        """PASSIVE: do the periodic work of one nominal time; ``def`` or ``async def``."""
+        raise NotImplementedError(f"logic {logic_name(self)!r} has no run_tick()")
+
+    def send_message(self, message: Message) -> Any:
+        """Send to clients and logics. ``from_logic`` is filled in.
+
+        In a WORKER the message goes out in the same atomic step that acknowledges the one being handled.
+
+        Raises:
+            LogicDoesNotExist, LogicIsPassive: ``to_logic`` names one.
+            ClientDoesNotExist: a recipient is connected to no node.
+            MessageRejected: a send middleware rejected the message.
+            Unavailable: it could not be accepted now.
+        """
+        return self._ask.send_message(self._signed(message))
+
+    def send_message_quickly(self, message: Message) -> Any:
+        """Send to clients past every logic; ``to_logic`` is ignored."""
+        return self._ask.send_message_quickly(self._signed(message))
+
+    def get_client(self, uuid: str, local_only: bool = False) -> Any:
+        """The client of this uuid.
+
+        Raises:
+            ClientDoesNotExist: no node has it (with ``local_only``: this one does not).
+        """
+        return self._ask.get_client(uuid, local_only)
+
+    def get_all_clients(self, local_only: bool = False) -> Any:
+        """Every client of the cluster, or of this node, as a list of ``Client``."""
+        return self._ask.get_all_clients(local_only)
+
+    def remove_client(self, client: Client | str) -> Any:
+        """Close a client's connection on whichever node holds it.
+
+        Raises:
+            ClientDoesNotExist: no node has it.
+            ClientCouldNotBeDisconnected: its node did not confirm.
+        """
+        return self._ask.remove_client(client)
+
+    @property
+    def _ask(self) -> Operations:
+        if self._operations is None:
+            raise NotRunning(f"logic {logic_name(self)!r}")
+        return self._operations
+
+    def _signed(self, message: Message) -> Message:
+        if message.from_logic is None:
+            message.from_logic = logic_name(self)
+        return message
+
+
+def logic_name(logic: LogicBase) -> str:
+    """The name under which messages address this logic."""
+    return logic.name or type(logic).__name__.lower()
+
+
+def is_async(logic: LogicBase) -> bool:
+    """Whether the logic's handler is ``async def``."""
+    return inspect.iscoroutinefunction(handler_of(logic))
+
+
+def handler_of(logic: LogicBase) -> Callable[[Any], Awaitable[None] | None]:
+    """``run_tick`` of a PASSIVE logic, ``run_logic`` of any other."""
+    return logic.run_tick if logic.logic_type is LogicType.PASSIVE else logic.run_logic

@@ -1,0 +1,233 @@
+"""The one thing that travels: a payload, who sent it, and who is to get it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final, TypeVar
+from uuid import uuid4
+
+from gobroke_dist.client import Client
+from gobroke_dist.errors import TagDoesNotExist
+
+T = TypeVar("T")
+_NO_DEFAULT: Final = object()
+
+
+class MessageState(StrEnum):
+    """Whether a message goes on through the pipeline."""
+
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What a WORKER may know about this delivery of a message.
+
+    Attributes:
+        attempt: 1 for the first run, 2 for the first retry; crashes count as well.
+        recovered: an earlier run was taken from a worker that died or lost its lease.
+        fence: grows with every delivery of a key; hand it to systems outside Redis to refuse a stale writer.
+    """
+
+    attempt: int = 1
+    recovered: bool = False
+    fence: int = 0
+
+
+class Message:
+    """A message between clients and logics.
+
+    Attributes:
+        to_client: the clients to deliver to; uuids are accepted and become clients.
+        to_logic: names of the logics that are to process the message.
+        to_all: deliver to every client of the cluster, except to the client that sends it.
+        from_client: the client that sent it, if a client did.
+        from_logic: the name of the logic that sent it, if a logic did.
+        message_raw: the payload's bytes; text is encoded as UTF-8.
+        metadata: JSON-able facts that travel with the message.
+        uuid: the message's identity; a logic accepts the same uuid once per window (contract W12).
+        state: set by ``accept()`` and ``reject()``; ``reason`` is what ``reject()`` was given.
+        tags: scratch space for middleware and logic on one node; tags do not travel.
+        delivery: what a WORKER may know about this run.
+        payload: the validated object, when the logic declares a ``payload`` model.
+    """
+
+    __slots__ = (
+        "delivery",
+        "from_client",
+        "from_logic",
+        "message_raw",
+        "metadata",
+        "payload",
+        "reason",
+        "state",
+        "tags",
+        "to_all",
+        "to_client",
+        "to_logic",
+        "uuid",
+    )
+
+    def __init__(
+        self,
+        *,
+        to_client: Client | str | Iterable[Client | str] = (),
+        to_logic: str | Iterable[str] = (),
+        to_all: bool = False,
+        from_client: Client | None = None,
+        from_logic: str | None = None,
+        message_raw: bytes | str = b"",
+        metadata: dict[str, Any] | None = None,
+        uuid: str | None = None,
+    ) -> None:
+        self.to_client = _clients(to_client)
+        self.to_logic = (to_logic,) if isinstance(to_logic, str) else tuple(to_logic)
+        self.to_all = to_all
+        self.from_client = from_client
+        self.from_logic = from_logic
+        self.message_raw = message_raw.encode() if isinstance(message_raw, str) else message_raw
+        self.metadata: dict[str, Any] = {} if metadata is None else metadata
+        self.uuid = uuid or str(uuid4())
+        self.state = MessageState.ACCEPTED
+        self.reason = ""
+        self.tags: dict[str, Any] = {}
+        self.delivery = Delivery()
+        self.payload: Any = None
+
+    def __repr__(self) -> str:
+        sender = self.from_logic or (self.from_client and self.from_client.uuid)
+        return f"Message(uuid={self.uuid!r}, from={sender!r}, bytes={len(self.message_raw)})"
+
+    def accept(self) -> None:
+        """Let the message go on (the default)."""
+        self.state = MessageState.ACCEPTED
+        self.reason = ""
+
+    def reject(self, reason: str = "middleware") -> None:
+        """Stop the message here. ``reason`` is a short word: it is counted, and the sender gets to see it."""
+        self.state = MessageState.REJECTED
+        self.reason = reason
+
+    @property
+    def rejected(self) -> bool:
+        """Whether ``reject()`` was called last."""
+        return self.state is MessageState.REJECTED
+
+    def add_tag(self, name: str, value: Any) -> None:
+        """Attach any value under a name, for a later middleware or logic on the same node."""
+        self.tags[name] = value
+
+    def get_tag(self, name: str, default: Any = _NO_DEFAULT) -> Any:
+        """The value of a tag, or ``default``.
+
+        Raises:
+            TagDoesNotExist: the tag was never set, and no default was given.
+        """
+        value = self.tags.get(name, default)
+        if value is _NO_DEFAULT:
+            raise TagDoesNotExist(name)
+        return value
+
+    def json(self) -> Any:
+        """The payload read as JSON.
+
+        Raises:
+            json.JSONDecodeError: ``message_raw`` is not JSON (a subclass of ``ValueError``).
+        """
+        return json.loads(self.message_raw)
+
+    def copy(self) -> Message:
+        """A copy that can be changed without changing this one; metadata and tags are copied one level deep."""
+        made = Message.__new__(Message)
+        for name in Message.__slots__:
+            setattr(made, name, getattr(self, name))
+        made.metadata = dict(self.metadata)
+        made.tags = dict(self.tags)
+        return made
+
+
+def _clients(given: Client | str | Iterable[Client | str]) -> tuple[Client, ...]:
+    if isinstance(given, Client | str):
+        given = (given,)
+    return tuple(Client(uuid=one) if isinstance(one, str) else one for one in given)
+
+
+# --- the seed's constructors -------------------------------------------------
+
+
+def new_client_message(
+    from_client: Client,
+    to_clients: Iterable[Client],
+    to_logic: Iterable[str],
+    message_raw: bytes,
+    *,
+    metadata: dict[str, Any] | None = None,
+    uuid: str | None = None,
+) -> Message:
+    """A message from a client to several clients and logics."""
+    return Message(
+        from_client=from_client,
+        to_client=to_clients,
+        to_logic=to_logic,
+        message_raw=message_raw,
+        metadata=metadata,
+        uuid=uuid,
+    )
+
+
+def new_simple_client_message(
+    from_client: Client,
+    to_client: Client | None,
+    to_logic: str | None,
+    message_raw: bytes,
+    *,
+    metadata: dict[str, Any] | None = None,
+    uuid: str | None = None,
+) -> Message:
+    """A message from a client to one client, one logic, or both; ``None`` means no recipient of that kind."""
+    return new_client_message(
+        from_client, _optional(to_client), _optional(to_logic), message_raw, metadata=metadata, uuid=uuid
+    )
+
+
+def new_logic_message(
+    from_logic: str,
+    to_clients: Iterable[Client],
+    to_logic: Iterable[str],
+    message_raw: bytes,
+    *,
+    metadata: dict[str, Any] | None = None,
+    uuid: str | None = None,
+) -> Message:
+    """A message from a logic to several clients and logics."""
+    return Message(
+        from_logic=from_logic,
+        to_client=to_clients,
+        to_logic=to_logic,
+        message_raw=message_raw,
+        metadata=metadata,
+        uuid=uuid,
+    )
+
+
+def new_simple_logic_message(
+    from_logic: str,
+    to_client: Client | None,
+    to_logic: str | None,
+    message_raw: bytes,
+    *,
+    metadata: dict[str, Any] | None = None,
+    uuid: str | None = None,
+) -> Message:
+    """A message from a logic to one client, one logic, or both; ``None`` means no recipient of that kind."""
+    return new_logic_message(
+        from_logic, _optional(to_client), _optional(to_logic), message_raw, metadata=metadata, uuid=uuid
+    )
+
+
+def _optional(one: T | None) -> tuple[T, ...]:
+    return () if one is None or one == "" else (one,)

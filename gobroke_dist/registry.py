@@ -1,0 +1,99 @@
+"""Port: who is connected, where; and which processes are alive."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from gobroke_dist.client import Client
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One process of the cluster.
+
+    Attributes:
+        node: its id, unique for each start of a process.
+        role: ``edge``, ``worker`` or ``scheduler``.
+        host: the machine's name.
+        pid: the process id there.
+        started: Unix seconds, for people to read.
+        addresses: where clients reach it, as URLs.
+    """
+
+    node: str
+    role: str
+    host: str = ""
+    pid: int = 0
+    started: float = 0.0
+    addresses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A part of the list of clients. ``cursor`` is the next part's, empty after the last one."""
+
+    clients: tuple[Client, ...]
+    cursor: str
+
+
+class Registry(Protocol):
+    """Every call may raise ``RedisUnavailable``. One object serves one process, from one event loop.
+
+    A member holds a lease, which the registry's own clock times (contract W20). When it runs out, the member
+    and its clients are gone for everyone: they are not located, not listed, and their uuids may be registered
+    again. Ghosts are removed from storage by whichever member renews next, in bounded steps.
+    """
+
+    async def join(self, member: Member) -> None:
+        """Take a lease for this process."""
+        ...
+
+    async def renew(self) -> bool:
+        """Extend the lease; call it every third of it. False: it had run out, so register all clients again."""
+        ...
+
+    async def leave(self) -> None:
+        """Give the lease up, with all clients of this member."""
+        ...
+
+    async def members(self) -> list[Member]:
+        """All members with a running lease."""
+        ...
+
+    async def register(self, client: Client) -> None:
+        """Make a client of this member known. ``client.node`` and ``client.session`` are set already.
+
+        Registering the same session again refreshes it.
+
+        Raises:
+            ClientAlreadyExists: another session of it, on a living member.
+        """
+        ...
+
+    async def unregister(self, client: Client) -> bool:
+        """Forget a client, if this very session is the one known. Returns whether it was."""
+        ...
+
+    async def update(self, clients: Sequence[Client]) -> None:
+        """Write metadata and last-message times of this member's clients, in one trip for all of them.
+
+        A client that is no longer this session's is left alone.
+        """
+        ...
+
+    async def locate(self, uuids: Iterable[str]) -> dict[str, Client]:
+        """The clients of these uuids, in one trip; who is not connected is absent."""
+        ...
+
+    async def page(self, cursor: str = "", count: int = 1000) -> Page:
+        """About ``count`` clients after ``cursor`` (empty: from the start). Cost is proportional to the answer.
+
+        A client that is connected throughout the listing is listed; one that comes or goes meanwhile may be.
+        """
+        ...
+
+    async def count(self) -> int:
+        """How many clients are registered: O(1). Clients of a dead member count until they are removed."""
+        ...

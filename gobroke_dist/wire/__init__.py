@@ -1,0 +1,1 @@
+"""Bytes to envelopes and back: between nodes, into a queue, and to a client."""

@@ -1,0 +1,82 @@
+"""What crosses from node to node: MessagePack, decoded into typed structs, never into code.
+
+An envelope names clients and nothing else; a node that gets one can deliver or close, and can't route.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from gobroke_dist.client import Client
+from gobroke_dist.errors import FrameInvalid
+from gobroke_dist.message import Message
+
+
+class Sender(msgspec.Struct, array_like=True, frozen=True):
+    """Who sent a message, as far as its receivers may know."""
+
+    client: str | None
+    logic: str | None
+
+
+class Deliver(msgspec.Struct, tag="d", array_like=True, frozen=True):
+    """Deliver to these clients; ``to`` None: to all but ``exclude``."""
+
+    uuid: str
+    sender: Sender
+    raw: bytes
+    metadata: dict[str, Any]
+    to: list[str] | None
+    exclude: str | None = None
+
+    def message(self) -> Message:
+        """The message to hand to the local sessions."""
+        return Message(
+            uuid=self.uuid,
+            from_client=Client(uuid=self.sender.client) if self.sender.client else None,
+            from_logic=self.sender.logic,
+            message_raw=self.raw,
+            metadata=self.metadata,
+        )
+
+
+class Close(msgspec.Struct, tag="c", array_like=True, frozen=True):
+    """Close this session's connection, and answer when it is closed."""
+
+    client: str
+    session: str
+    code: int
+    reason: str
+
+
+class Closed(msgspec.Struct, tag="k", array_like=True, frozen=True):
+    """The answer to ``Close``: whether this node had the session, and has closed it."""
+
+    done: bool
+
+
+Envelope = Deliver | Close | Closed
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder: msgspec.msgpack.Decoder[Envelope] = msgspec.msgpack.Decoder(Envelope)
+
+
+def encode(envelope: Envelope) -> bytes:
+    """One envelope as bytes."""
+    return _encoder.encode(envelope)
+
+
+def decode(data: bytes) -> Envelope:
+    """The envelope in ``data``. Raises ``FrameInvalid`` for anything else."""
+    try:
+        return _decoder.decode(data)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise FrameInvalid(f"not an envelope of this version: {error}") from None
+
+
+def deliver(message: Message, to: list[str] | None, exclude: str | None = None) -> bytes:
+    """The bytes that carry ``message`` to clients of another node; with ``to`` None, of every node."""
+    sender = Sender(message.from_client.uuid if message.from_client else None, message.from_logic)
+    return encode(Deliver(message.uuid, sender, message.message_raw, message.metadata, to, exclude))
