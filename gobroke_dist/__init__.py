@@ -1,0 +1,1 @@
+"""gobroke_dist: distributed real-time messaging on Redis."""

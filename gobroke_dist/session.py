@@ -102,9 +102,7 @@ class Session:
         wake: called when there is something new to ``take()`` or to close; must not block.
     """
 
-    def __init__(
-        self, client: Client, protocol: FrameProtocol, limits: OutboxLimits, wake: Callable[[], None]
-    ) -> None:
+    def __init__(self, client: Client, protocol: FrameProtocol, limits: OutboxLimits, wake: Callable[[], None]) -> None:
         self.id = str(uuid4())
         self.client = client
         self.protocol = protocol

@@ -14,7 +14,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="GOBROKE_", extra="forbid", frozen=True)
 
-    redis_url: str | None = Field(None, description="redis://, rediss:// or unix:// URL; unset: `gobroke run` starts one")
+    redis_url: str | None = Field(None, description="redis://, rediss:// or unix:// URL; unset: `run` starts one")
     prefix: str = Field("gobroke", pattern=r"^[A-Za-z0-9_.{}-]+$", description="first part of every Redis key")
     node_id: str | None = Field(None, description="name of this process in logs and status; a suffix makes it unique")
     data_dir: Path = Field(Path(".gobroke"), description="where the embedded Redis keeps its append-only file")
@@ -27,8 +27,8 @@ class Settings(BaseSettings):
 
     redis_timeout: float = Field(5.0, gt=0, description="longest wait for one answer of Redis")
     pending_limit: int = Field(10_000, ge=1, description="messages that wait in this process to be sent to Redis")
-    node_lease: float = Field(5.0, ge=0.5, description="a process that is silent for this long is gone, with its clients")
-    worker_lease: float = Field(10.0, ge=0.5, description="a worker that is silent for this long loses its messages")
+    node_lease: float = Field(5.0, ge=0.5, description="after this silence a process is gone, with its clients")
+    worker_lease: float = Field(10.0, ge=0.5, description="after this silence a worker loses its messages")
     dedup_window: float = Field(300.0, ge=0, description="how long a (logic, message uuid) is accepted only once")
     dead_message_ttl: float = Field(7 * 86400.0, gt=0, description="how long a dead letter is kept")
     request_timeout: float = Field(5.0, gt=0, description="longest wait for another node's answer")
