@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal, Protocol
 from pydantic import BaseModel
 
 from gobroke_dist.client import Client
-from gobroke_dist.errors import LogicInvalid, NotRunning
+from gobroke_dist.errors import NotRunning
 from gobroke_dist.message import Message
 
 OrderBy = Literal["logic", "client"] | Callable[[Message], str] | None
