@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 
 from gobroke_dist.bus import Reply
@@ -192,15 +192,15 @@ class Node:
                 continue
             return
 
-    def _spawn(self, work: object) -> None:
-        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(_reported(work))  # type: ignore[arg-type]
+    def _spawn(self, work: Coroutine[object, object, None]) -> None:
+        task = asyncio.get_running_loop().create_task(_reported(work))
         self._work.add(task)
         task.add_done_callback(self._work.discard)
 
 
-async def _reported(work: object) -> None:
+async def _reported(work: Coroutine[object, object, None]) -> None:
     try:
-        await work  # type: ignore[misc]
+        await work
     except Exception:
         log.exception("background work of this node failed")
 
