@@ -12,6 +12,7 @@ import logging
 import signal
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from gobroke_dist.clock import SystemClock
@@ -83,7 +84,7 @@ class Scheduler:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._measure())
             for name, start in since.items():
-                ticker = Ticker(self._schedules[name], self._clock.now, lambda at, name=name: self._fire(name, at))
+                ticker = Ticker(self._schedules[name], self._clock.now, partial(self._fire, name))
                 tasks.create_task(ticker.run(start), name=f"schedule {name}")
 
     async def _fire(self, name: str, nominal: datetime) -> None:
