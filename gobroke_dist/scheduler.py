@@ -124,6 +124,24 @@ def cluster_schedules(logics: Mapping[str, LogicBase]) -> dict[str, Schedule]:
     }
 
 
+@contextlib.asynccontextmanager
+async def firing(broke: Broke, settings: Settings) -> AsyncIterator[asyncio.Task[None]]:
+    """One scheduler, for as long as the block runs. Gives its task, which ends only if it fails.
+
+    Raises:
+        LogicInvalid: a schedule can't work.
+        RedisUnavailable: Redis can't be reached at the start.
+    """
+    async with _joined(broke, settings) as scheduler:
+        task = asyncio.create_task(scheduler.run(await scheduler.start()))
+        try:
+            yield task
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+
 async def run_scheduler(broke: Broke, settings: Settings, *, ready: Callable[[], None] | None = None) -> None:
     """Run one scheduler until SIGTERM or SIGINT.
 
@@ -136,18 +154,13 @@ async def run_scheduler(broke: Broke, settings: Settings, *, ready: Callable[[],
         LogicInvalid: a schedule can't work.
         RedisUnavailable: Redis can't be reached at the start.
     """
-    async with _joined(broke, settings) as scheduler:
-        since = await scheduler.start()
-        stop = _stop_signal()
-        firing = asyncio.create_task(scheduler.run(since))
-        stopped = asyncio.create_task(stop.wait())
+    stop = _stop_signal()
+    async with firing(broke, settings) as task:
         if ready is not None:
             ready()
-        await asyncio.wait((firing, stopped), return_when=asyncio.FIRST_COMPLETED)
-        for task in (firing, stopped):
-            task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await firing
+        stopped = asyncio.create_task(stop.wait())
+        await asyncio.wait((task, stopped), return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
 
 
 @contextlib.asynccontextmanager
@@ -157,7 +170,7 @@ async def _joined(broke: Broke, settings: Settings) -> AsyncIterator[Scheduler]:
     from gobroke_dist.runtime import Runtime  # noqa: PLC0415 - brings Dramatiq; what is above does without
 
     schedules = cluster_schedules(broke.logics)
-    runtime = Runtime(broke.application, settings, "scheduler", broke.broker)
+    runtime = Runtime(broke.application, settings, "scheduler", broke.worker_role.broker)
     record = ScheduleRecord(settings)
     try:
         await runtime.open()
