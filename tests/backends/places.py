@@ -22,6 +22,7 @@ from gobroke_dist.registry import Registry
 from gobroke_dist.settings import Settings
 
 LEASE = 30.0
+_EXPIRE = "redis.call('ZREM', KEYS[1], ''); return redis.call('ZADD', KEYS[1], 'XX', 1, ARGV[1])"
 
 
 class HandClock(SystemClock):
@@ -87,7 +88,8 @@ class RedisPlace:
         return RedisBus(self.client(), self.client(blocking=True), self.keys, self.settings, self.metrics)
 
     async def expire(self, node: str) -> None:
-        await self.redis.zadd(self.keys.members, {node: 1}, xx=True)
+        # A script's first write may remove even at the memory limit, and then the second may add.
+        await self.redis.eval(_EXPIRE, 1, self.keys.members, node)
 
     async def close(self) -> None:
         for client in self._clients:

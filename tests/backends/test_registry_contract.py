@@ -224,3 +224,20 @@ async def test_members_are_known_with_all_their_facts(place: Place) -> None:
         "n1": Member("n1", "edge", "host", 7, 12.5, ("ws://127.0.0.1:1/ws",)),
         "w1": Member("w1", "worker"),
     }
+
+
+@pytest.mark.parametrize("node", ['q"uote', "back\\slash\\", 'x","session":"s9', "n,{}é 1"])
+async def test_c2_names_with_any_characters_are_told_apart(place: Place, node: str) -> None:
+    here, there = await joined(place, node), await joined(place, "n2")
+    ann = client('a"n\\n', node, 's"1')
+    ann.add_metadata('{"node":"n2","session":"', '","session":"s1",')
+    await here.register(ann)
+    with pytest.raises(ClientAlreadyExists) as caught:
+        await there.register(client(ann.uuid, "n2", "s2"))
+    assert caught.value.node == node
+    (seen,) = (await there.page()).clients
+    assert (seen.uuid, seen.node, seen.session, seen.metadata) == (ann.uuid, node, 's"1', ann.metadata)
+    await place.expire(node)
+    assert not await there.locate([ann.uuid])
+    assert await there.renew()
+    assert await there.count() == 0
