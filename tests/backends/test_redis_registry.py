@@ -144,7 +144,7 @@ async def test_w19_leases_are_renewed_and_clients_may_go_when_memory_is_full(own
     here, there = await joined(own_server, "n1"), await joined(own_server, "n2")
     await here.register(client("ann"))
     await own_server.redis.config_set("maxmemory", 1)
-    with pytest.raises(RedisUnavailable, match="OOM|memory"):
+    with pytest.raises(RedisUnavailable, match=r"OOM|memory"):
         await here.register(client("bob"))
     assert await here.renew()
     await own_server.expire("n1")
