@@ -1,1 +1,0 @@
-"""Ways for clients to reach an edge. Imports gobroke_dist's public names only."""
