@@ -115,8 +115,9 @@ class Subscription:
             asked = response is None
 
     async def _ask(self, pubsub: PubSub) -> None:
+        assert pubsub.connection is not None
         async with asyncio.timeout(self._timeout):
-            await pubsub.ping()
+            await pubsub.connection.send_command("PING", check_health=False)
 
     @staticmethod
     async def _read(pubsub: PubSub, timeout: float) -> Any:
