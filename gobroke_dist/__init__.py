@@ -1,1 +1,93 @@
-"""gobroke_dist: distributed real-time messaging on Redis."""
+"""gobroke_dist: clients on many edge nodes, business code in strict order on Dramatiq workers, one Redis.
+
+What is imported here is the public interface; everything else may change between minor versions.
+"""
+
+from gobroke_dist.broke import Broke
+from gobroke_dist.client import Client
+from gobroke_dist.endpoint import Endpoint, Gateway
+from gobroke_dist.errors import (
+    ApplicationNotFound,
+    BrokeError,
+    ClientAlreadyExists,
+    ClientCouldNotBeDisconnected,
+    ClientDoesNotExist,
+    CouldNotCreateServer,
+    CouldNotStartProcessor,
+    Draining,
+    FrameInvalid,
+    LogicAlreadyExists,
+    LogicDoesNotExist,
+    LogicInvalid,
+    LogicIsPassive,
+    MessageRejected,
+    NoEndpointProvided,
+    NotRunning,
+    PayloadInvalid,
+    ProcessorAlreadyExists,
+    QueueFull,
+    RedisUnavailable,
+    TagDoesNotExist,
+    Unavailable,
+)
+from gobroke_dist.logic import LogicBase, LogicType, Tick
+from gobroke_dist.message import (
+    Delivery,
+    Message,
+    MessageState,
+    new_client_message,
+    new_logic_message,
+    new_simple_client_message,
+    new_simple_logic_message,
+)
+from gobroke_dist.middleware import Middleware
+from gobroke_dist.session import CloseCode, FrameProtocol, Session, SessionState
+from gobroke_dist.settings import Settings
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ApplicationNotFound",
+    "Broke",
+    "BrokeError",
+    "Client",
+    "ClientAlreadyExists",
+    "ClientCouldNotBeDisconnected",
+    "ClientDoesNotExist",
+    "CloseCode",
+    "CouldNotCreateServer",
+    "CouldNotStartProcessor",
+    "Delivery",
+    "Draining",
+    "Endpoint",
+    "FrameInvalid",
+    "FrameProtocol",
+    "Gateway",
+    "LogicAlreadyExists",
+    "LogicBase",
+    "LogicDoesNotExist",
+    "LogicInvalid",
+    "LogicIsPassive",
+    "LogicType",
+    "Message",
+    "MessageRejected",
+    "MessageState",
+    "Middleware",
+    "NoEndpointProvided",
+    "NotRunning",
+    "PayloadInvalid",
+    "ProcessorAlreadyExists",
+    "QueueFull",
+    "RedisUnavailable",
+    "Session",
+    "SessionState",
+    "Settings",
+    "TagDoesNotExist",
+    "Tick",
+    "Unavailable",
+    "__version__",
+    "new_client_message",
+    "new_logic_message",
+    "new_simple_client_message",
+    "new_simple_logic_message",
+]

@@ -46,11 +46,12 @@ class Outlet(Protocol):
         """Run a DISPATCHED logic in this process."""
         ...
 
-    async def settled(self) -> None:
+    async def settled(self) -> tuple[str, ...]:
         """Wait until all that was taken is accepted, or will be by a step that can't be left out.
 
+        Returns the recipients whose node is gone, as far as that is known by then.
+
         Raises:
-            ClientDoesNotExist: a node that was to deliver is gone.
             Unavailable: something was not accepted.
         """
         ...

@@ -14,30 +14,42 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="GOBROKE_", extra="forbid", frozen=True)
 
-    redis_url: str | None = Field(None, description="redis://, rediss:// or unix:// URL; unset: `run` starts one")
-    prefix: str = Field("gobroke", pattern=r"^[A-Za-z0-9_.{}-]+$", description="first part of every Redis key")
-    node_id: str | None = Field(None, description="name of this process in logs and status; a suffix makes it unique")
-    data_dir: Path = Field(Path(".gobroke"), description="where the embedded Redis keeps its append-only file")
+    redis_url: str | None = Field(
+        default=None, description="redis://, rediss:// or unix:// URL; unset: `run` starts one"
+    )
+    prefix: str = Field(default="gobroke", pattern=r"^[A-Za-z0-9_.{}-]+$", description="first part of every Redis key")
+    node_id: str | None = Field(
+        default=None, description="name of this process in logs and status; a suffix makes it unique"
+    )
+    data_dir: Path = Field(default=Path(".gobroke"), description="where the embedded Redis keeps its append-only file")
 
-    channel_size: int = Field(1024, ge=1, description="messages that one client's outbox, or the stub's channel, holds")
-    outbox_bytes: int = Field(1 << 20, ge=1024, description="bytes that one client's outbox holds")
-    max_frame: int = Field(1 << 20, ge=16, description="largest frame that a client may send")
-    ping_interval: float = Field(20.0, gt=0, description="time between pings to a client")
-    ping_timeout: float = Field(10.0, gt=0, description="time a client has to answer a ping")
+    channel_size: int = Field(
+        default=1024, ge=1, description="messages that one client's outbox, or the stub's channel, holds"
+    )
+    outbox_bytes: int = Field(default=1 << 20, ge=1024, description="bytes that one client's outbox holds")
+    max_frame: int = Field(default=1 << 20, ge=16, description="largest frame that a client may send")
+    ping_interval: float = Field(default=20.0, gt=0, description="time between pings to a client")
+    ping_timeout: float = Field(default=10.0, gt=0, description="time a client has to answer a ping")
 
-    redis_timeout: float = Field(5.0, gt=0, description="longest wait for one answer of Redis")
-    pending_limit: int = Field(10_000, ge=1, description="messages that wait in this process to be sent to Redis")
-    node_lease: float = Field(5.0, ge=0.5, description="after this silence a process is gone, with its clients")
-    worker_lease: float = Field(10.0, ge=0.5, description="after this silence a worker loses its messages")
-    dedup_window: float = Field(300.0, ge=0, description="how long a (logic, message uuid) is accepted only once")
-    dead_message_ttl: float = Field(7 * 86400.0, gt=0, description="how long a dead letter is kept")
-    request_timeout: float = Field(5.0, gt=0, description="longest wait for another node's answer")
-    drain_timeout: float = Field(25.0, gt=0, description="time that running work has to finish at shutdown")
+    redis_timeout: float = Field(default=5.0, gt=0, description="longest wait for one answer of Redis")
+    pending_limit: int = Field(
+        default=10_000, ge=1, description="messages that wait in this process to be sent to Redis"
+    )
+    node_lease: float = Field(default=5.0, ge=0.5, description="after this silence a process is gone, with its clients")
+    worker_lease: float = Field(default=10.0, ge=0.5, description="after this silence a worker loses its messages")
+    dedup_window: float = Field(
+        default=300.0, ge=0, description="how long a (logic, message uuid) is accepted only once"
+    )
+    dead_message_ttl: float = Field(default=7 * 86400.0, gt=0, description="how long a dead letter is kept")
+    request_timeout: float = Field(default=5.0, gt=0, description="longest wait for another node's answer")
+    drain_timeout: float = Field(default=25.0, gt=0, description="time that running work has to finish at shutdown")
 
-    processes: int = Field(1, ge=1, description="worker processes that `gobroke worker` starts")
-    threads: int = Field(8, ge=1, description="threads of each worker process")
-    host: str | None = Field(None, description="address that the endpoints listen on, instead of their own")
-    port: int | None = Field(None, ge=0, le=65535, description="port of the first endpoint, instead of its own; 0: any")
+    processes: int = Field(default=1, ge=1, description="worker processes that `gobroke worker` starts")
+    threads: int = Field(default=8, ge=1, description="threads of each worker process")
+    host: str | None = Field(default=None, description="address that the endpoints listen on, instead of their own")
+    port: int | None = Field(
+        default=None, ge=0, le=65535, description="port of the first endpoint, instead of its own; 0: any"
+    )
 
     log_format: Literal["text", "json"] = "text"
     log_level: Literal["debug", "info", "warning", "error"] = "info"

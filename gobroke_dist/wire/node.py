@@ -22,7 +22,7 @@ class Sender(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Deliver(msgspec.Struct, tag="d", array_like=True, frozen=True):
-    """Deliver to these clients; ``to`` None: to all but ``exclude``."""
+    """Deliver to these clients; ``to`` None: to all but ``exclude``; ``moved``: it followed its client here already."""
 
     uuid: str
     sender: Sender
@@ -30,6 +30,7 @@ class Deliver(msgspec.Struct, tag="d", array_like=True, frozen=True):
     metadata: dict[str, Any]
     to: list[str] | None
     exclude: str | None = None
+    moved: bool = False
 
     def message(self) -> Message:
         """The message to hand to the local sessions."""
@@ -76,7 +77,7 @@ def decode(data: bytes) -> Envelope:
         raise FrameInvalid(f"not an envelope of this version: {error}") from None
 
 
-def deliver(message: Message, to: list[str] | None, exclude: str | None = None) -> bytes:
+def deliver(message: Message, to: list[str] | None, exclude: str | None = None, *, moved: bool = False) -> bytes:
     """The bytes that carry ``message`` to clients of another node; with ``to`` None, of every node."""
     sender = Sender(message.from_client.uuid if message.from_client else None, message.from_logic)
-    return encode(Deliver(message.uuid, sender, message.message_raw, message.metadata, to, exclude))
+    return encode(Deliver(message.uuid, sender, message.message_raw, message.metadata, to, exclude, moved))

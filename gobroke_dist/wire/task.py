@@ -13,22 +13,23 @@ from gobroke_dist.message import Message
 def to_kwargs(message: Message, key: str | None) -> dict[str, Any]:
     """The actor's keyword arguments. Text payloads stay readable in a dashboard; others become base64.
 
-    ``to_client`` and ``to_logic`` stay behind: the message has arrived.
+    ``to_logic`` stays behind: each logic gets a message of its own.
     """
     try:
         payload = {"text": message.message_raw.decode("utf-8")}
     except UnicodeDecodeError:
         payload = {"base64": b64encode(message.message_raw).decode("ascii")}
-    client = message.from_client
+    sender = message.from_client
     return {
         "message": {
             "uuid": message.uuid,
             "key": key,
             **payload,
             "metadata": message.metadata,
+            "to_client": [client.uuid for client in message.to_client],
             "from_logic": message.from_logic,
-            "from_client": client
-            and {"uuid": client.uuid, "node": client.node, "session": client.session, "metadata": client.metadata},
+            "from_client": sender
+            and {"uuid": sender.uuid, "node": sender.node, "session": sender.session, "metadata": sender.metadata},
         }
     }
 
@@ -45,6 +46,7 @@ def from_kwargs(logic: str, kwargs: dict[str, Any]) -> Message:
         client = body.get("from_client")
         return Message(
             to_logic=logic,
+            to_client=body.get("to_client", ()),
             uuid=body["uuid"],
             message_raw=raw,
             metadata=body.get("metadata") or {},

@@ -1,0 +1,84 @@
+"""Clients wherever they are: found, listed, and sent away."""
+
+from __future__ import annotations
+
+from gobroke_dist.bus import Bus
+from gobroke_dist.client import Client
+from gobroke_dist.errors import ClientCouldNotBeDisconnected, ClientDoesNotExist, FrameInvalid
+from gobroke_dist.hub import Hub
+from gobroke_dist.registry import Registry
+from gobroke_dist.session import CloseCode
+from gobroke_dist.wire import node as wire
+
+
+class Directory:
+    """Looks in this process first, then in the registry.
+
+    Args:
+        hub: this process's own clients.
+        registry: all clients.
+        bus: how other nodes are asked to close a connection.
+        timeout: seconds that another node has to confirm.
+    """
+
+    def __init__(self, *, hub: Hub, registry: Registry, bus: Bus, timeout: float) -> None:
+        self._hub = hub
+        self._registry = registry
+        self._bus = bus
+        self._timeout = timeout
+
+    async def get_client(self, uuid: str, *, local_only: bool) -> Client:
+        """A local client as the live object, any other as a snapshot. Raises ``ClientDoesNotExist``."""
+        session = self._hub.get(uuid)
+        if session is not None:
+            return session.client
+        found = {} if local_only else await self._registry.locate([uuid])
+        if uuid not in found:
+            raise ClientDoesNotExist(uuid)
+        return found[uuid]
+
+    async def get_all_clients(self, *, local_only: bool) -> list[Client]:
+        """Everybody, each once; local clients as live objects."""
+        everybody = {client.uuid: client for client in self._hub.clients()}
+        cursor = "" if not local_only else None
+        while cursor is not None:
+            page = await self._registry.page(cursor)
+            for client in page.clients:
+                everybody.setdefault(client.uuid, client)
+            cursor = page.cursor or None
+        return list(everybody.values())
+
+    async def remove_client(self, client: Client | str) -> None:
+        """Close a client's connection, and return when its node says that it is closed.
+
+        Raises:
+            ClientDoesNotExist: no node has it.
+            ClientCouldNotBeDisconnected: its node did not confirm in time.
+        """
+        uuid = client if isinstance(client, str) else client.uuid
+        if await close_local(self._hub, uuid):
+            return
+        found = (await self._registry.locate([uuid])).get(uuid)
+        if found is None:
+            raise ClientDoesNotExist(uuid)
+        close = wire.Close(uuid, found.session, CloseCode.REMOVED, "removed")
+        try:
+            answer = wire.decode(await self._bus.request(found.node, wire.encode(close), timeout=self._timeout))
+        except TimeoutError:
+            raise ClientCouldNotBeDisconnected(uuid, found.node, "its node did not answer") from None
+        except FrameInvalid as error:
+            raise ClientCouldNotBeDisconnected(uuid, found.node, str(error)) from None
+        if not (isinstance(answer, wire.Closed) and answer.done):
+            raise ClientDoesNotExist(uuid)
+
+
+async def close_local(hub: Hub, uuid: str, session_id: str | None = None) -> bool:
+    """Close a connection of this process, and return when it is closed; False: it is not (or no longer) here."""
+    session = hub.get(uuid)
+    if session is None or (session_id is not None and session.id != session_id):
+        return False
+    endpoint = hub.endpoint_of(session)
+    session.close(CloseCode.REMOVED, "removed")
+    if endpoint is not None:
+        await endpoint.close(session)
+    return True

@@ -1,0 +1,69 @@
+"""The outlet of what goes out at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Protocol
+
+from gobroke_dist.bus import Bus
+from gobroke_dist.dispatcher import Dispatcher
+from gobroke_dist.message import Message
+from gobroke_dist.outlet import Task
+
+
+class TaskProducer(Protocol):
+    """Hands messages to WORKER logics, in the order of the calls."""
+
+    def enqueue(self, task: Task) -> Awaitable[None]:
+        """Take a place in the order now; the awaitable: Redis has accepted it. Raises ``Unavailable``."""
+        ...
+
+
+class ImmediateOutlet:
+    """Everything takes its place in its stream at the call, so that order holds; ``settled`` waits for the answers.
+
+    Args:
+        bus: to other nodes.
+        producer: to WORKER logics.
+        dispatcher: to DISPATCHED logics.
+        from_client: the message is a client's own: wait for a DISPATCHED logic's slot, which is back-pressure.
+    """
+
+    def __init__(self, *, bus: Bus, producer: TaskProducer, dispatcher: Dispatcher, from_client: bool = False) -> None:
+        self._bus = bus
+        self._producer = producer
+        self._dispatcher = dispatcher
+        self._from_client = from_client
+        self._published: list[tuple[Awaitable[bool], tuple[str, ...]]] = []
+        self._accepted: list[Awaitable[object]] = []
+        self._dispatched: list[tuple[str, Message]] = []
+
+    def publish(self, node: str, data: bytes, uuids: tuple[str, ...]) -> None:
+        self._published.append((self._bus.publish(node, data), uuids))
+
+    def broadcast(self, data: bytes) -> None:
+        self._accepted.append(self._bus.broadcast(data))
+
+    def enqueue(self, task: Task) -> None:
+        self._accepted.append(self._producer.enqueue(task))
+
+    def dispatch(self, logic: str, message: Message) -> None:
+        if self._from_client:
+            self._dispatched.append((logic, message))
+        else:
+            self._dispatcher.dispatch_soon(logic, message)
+
+    async def settled(self) -> tuple[str, ...]:
+        for logic, message in self._dispatched:
+            await self._dispatcher.dispatch(logic, message)
+        answers = [*self._accepted, *(answer for answer, _ in self._published)]
+        if not answers:
+            return ()
+        results = await asyncio.gather(*answers, return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+        listening = results[len(self._accepted) :]
+        pairs = zip(listening, self._published, strict=True)
+        return tuple(uuid for heard, (_, uuids) in pairs if not heard for uuid in uuids)

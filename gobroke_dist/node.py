@@ -1,0 +1,261 @@
+"""The edge role: clients on one side, the cluster on the other."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+from datetime import UTC, datetime
+from functools import partial
+
+from gobroke_dist.bus import Reply
+from gobroke_dist.calling import Calling
+from gobroke_dist.client import Client
+from gobroke_dist.clock import SystemClock
+from gobroke_dist.directory import close_local
+from gobroke_dist.endpoint import Endpoint
+from gobroke_dist.errors import BrokeError, ClientAlreadyExists, Draining, FrameInvalid
+from gobroke_dist.logic import LogicBase, LogicType, Tick
+from gobroke_dist.message import Message
+from gobroke_dist.runtime import Runtime
+from gobroke_dist.schedule import schedule_of
+from gobroke_dist.session import FrameProtocol, OutboxLimits, Session
+from gobroke_dist.settings import Settings
+from gobroke_dist.ticker import Ticker
+from gobroke_dist.wire import node as wire
+
+log = logging.getLogger(__name__)
+
+_WRITE_BEHIND_SECONDS = 1.0
+_REGISTER_AGAIN_AT_ONCE = 100
+
+
+class Node:
+    """One edge.
+
+    Args:
+        runtime: this process; its role is ``edge``.
+        endpoints: how clients reach it.
+    """
+
+    def __init__(self, runtime: Runtime, endpoints: Sequence[Endpoint]) -> None:
+        self.runtime = runtime
+        self.endpoints = endpoints
+        self.draining = False
+        self._touched: dict[str, Client] = {}
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where clients reach this node, as URLs."""
+        return tuple(address for endpoint in self.endpoints for address in endpoint.addresses)
+
+    async def start(self) -> None:
+        """Join the cluster and listen. Returns when clients can connect.
+
+        Raises:
+            RedisUnavailable: Redis can't be reached.
+            CouldNotCreateServer: an endpoint's address can't be used.
+        """
+        await self.runtime.open()
+        await self.runtime.bus.open(self.runtime.node, self._arrived)
+        for index, endpoint in enumerate(self.endpoints):
+            await endpoint.start(_EndpointGateway(self, endpoint, first=index == 0))
+        await self.runtime.registry.join(self.runtime.member(self.addresses))
+        self.runtime.keep(self._register_all)
+        self.runtime.every(_WRITE_BEHIND_SECONDS, self._write_behind)
+        self._start_tickers()
+
+    async def stop(self) -> None:
+        """Send every client away, finish what runs, and leave the cluster."""
+        self.draining = True
+        await asyncio.gather(*(endpoint.stop() for endpoint in self.endpoints))
+        await self.runtime.close()
+
+    # --- what endpoints call, by way of a gateway --------------------------------
+
+    async def connect(self, session: Session, endpoint: Endpoint) -> None:
+        """Register a session's client, and open the session."""
+        if self.draining:
+            raise Draining
+        client = session.client
+        if client.uuid in self.runtime.hub:
+            raise ClientAlreadyExists(client.uuid, self.runtime.node)
+        client.node = self.runtime.node
+        client.session = session.id
+        client.last_message = datetime.now(UTC)
+        # In the hub first: from the moment that others can find the client, what they send it has a place to go.
+        self.runtime.hub.add(session, endpoint)
+        try:
+            await self.runtime.registry.register(client)
+        except BaseException:
+            self.runtime.hub.remove(session)
+            raise
+        session.opened()
+        self.runtime.metrics.count("connected")
+
+    async def disconnect(self, session: Session) -> None:
+        """Let a session go, whoever ended it."""
+        if not self.runtime.hub.remove(session):
+            return
+        self._touched.pop(session.client.uuid, None)
+        self.runtime.metrics.count("disconnected")
+        try:
+            await self.runtime.registry.unregister(session.client)
+        except BrokeError as error:
+            # The registration goes with this node's lease at the latest; renewing leaves it to the write-behind.
+            log.warning("client %s is gone but still registered: %s", session.client.uuid, error)
+            self._spawn(self._unregister_later(session.client))
+
+    async def receive_message(self, session: Session, message: Message) -> None:
+        """Route one message of a client; what is wrong with it is the client's to know."""
+        client = session.client
+        message.from_client = client
+        client.last_message = datetime.now(UTC)
+        self._touched[client.uuid] = client
+        try:
+            await self.runtime.router.receive(message, self.runtime.outlet(from_client=True))
+        except BrokeError as error:
+            self.refuse(session, error, message.uuid)
+        except Exception:
+            # A defect here must cost this message only (contract R8); the client may send it again.
+            log.exception("message %s could not be routed", message.uuid)
+            self.refuse(session, BrokeError("the server failed on this message"), message.uuid)
+
+    def refuse(self, session: Session, error: BrokeError, uuid: str | None) -> None:
+        """Tell a client what is wrong with its message, and count it."""
+        self.runtime.metrics.count(f"refused_{error.code}")
+        frame = session.protocol.encode_error(error, uuid)
+        if frame is not None:
+            session.push(frame)
+
+    # --- what arrives from other nodes -------------------------------------------
+
+    def _arrived(self, data: bytes, reply: Reply | None) -> None:
+        try:
+            envelope = wire.decode(data)
+        except FrameInvalid:
+            self.runtime.metrics.drop("bad_datum")
+            return
+        if isinstance(envelope, wire.Deliver):
+            self._deliver(envelope)
+        elif isinstance(envelope, wire.Close) and reply is not None:
+            self._spawn(self._close(envelope, reply))
+
+    def _deliver(self, envelope: wire.Deliver) -> None:
+        message = envelope.message()
+        if envelope.to is None:
+            self.runtime.hub.deliver_to_all(message, envelope.exclude)
+            return
+        gone = self.runtime.hub.deliver(message, envelope.to)
+        if gone:
+            self._spawn(self._forward(message, gone, moved=envelope.moved))
+
+    async def _forward(self, message: Message, gone: tuple[str, ...], *, moved: bool) -> None:
+        """Follow clients that have moved to another node: once, so that there is no loop (contract R7)."""
+        located = {} if moved else await self.runtime.registry.locate(gone)
+        for uuid in gone:
+            client = located.get(uuid)
+            if client is None or client.node == self.runtime.node:
+                self.runtime.metrics.drop("client_gone")
+            else:
+                await self.runtime.bus.publish(client.node, wire.deliver(message, [uuid], moved=True))
+
+    async def _close(self, envelope: wire.Close, reply: Reply) -> None:
+        done = await close_local(self.runtime.hub, envelope.client, envelope.session)
+        await reply(wire.encode(wire.Closed(done)))
+
+    # --- in the background -------------------------------------------------------
+
+    async def _write_behind(self) -> None:
+        """Metadata and last-message times of the clients that sent something, in one trip (contract C4)."""
+        touched, self._touched = self._touched, {}
+        if touched:
+            try:
+                await self.runtime.registry.update(list(touched.values()))
+            except BrokeError:
+                self._touched = touched | self._touched
+                raise
+
+    async def _register_all(self) -> None:
+        """After a lost lease: register every client again, unless it has moved meanwhile (contract C3)."""
+        sessions = list(self.runtime.hub)
+        for start in range(0, len(sessions), _REGISTER_AGAIN_AT_ONCE):
+            batch = sessions[start : start + _REGISTER_AGAIN_AT_ONCE]
+            await asyncio.gather(*(self._register_again(session) for session in batch))
+
+    async def _register_again(self, session: Session) -> None:
+        try:
+            await self.runtime.registry.register(session.client)
+        except ClientAlreadyExists:
+            await close_local(self.runtime.hub, session.client.uuid, session.id)
+
+    async def _unregister_later(self, client: Client) -> None:
+        while client.uuid not in self.runtime.hub:
+            await asyncio.sleep(_WRITE_BEHIND_SECONDS)
+            try:
+                await self.runtime.registry.unregister(client)
+            except BrokeError:
+                continue
+            return
+
+    def _start_tickers(self) -> None:
+        """PASSIVE logic of the scope ``node``: for this node's own clients (contract P5)."""
+        now = SystemClock().now
+        for logic in self.runtime.application.logics.values():
+            if logic.logic_type is LogicType.PASSIVE and logic.scope == "node":
+                ticker = Ticker(schedule_of(logic), now, partial(self._tick, logic))
+                self.runtime.spawn(ticker.run(now()))
+
+    async def _tick(self, logic: LogicBase, nominal: datetime) -> None:
+        await self.runtime.runner.run(logic, Tick(nominal=nominal, scheduler=self.runtime.node), Calling())
+
+    def _spawn(self, work: Coroutine[object, object, None]) -> None:
+        self.runtime.spawn(_reported(work))
+
+
+async def _reported(work: Coroutine[object, object, None]) -> None:
+    try:
+        await work
+    except Exception:
+        log.exception("background work of this node failed")
+
+
+class _EndpointGateway:
+    """The node as one endpoint sees it."""
+
+    def __init__(self, node: Node, endpoint: Endpoint, *, first: bool) -> None:
+        settings = node.runtime.settings
+        self._node = node
+        self._endpoint = endpoint
+        # --port is the first endpoint's; the others keep their own.
+        self.settings: Settings = settings if first else settings.model_copy(update={"port": None})
+
+    @property
+    def ready(self) -> bool:
+        return not self._node.draining
+
+    def session(self, client: Client, protocol: FrameProtocol, wake: Callable[[], None]) -> Session:
+        limits = OutboxLimits(frames=self.settings.channel_size, bytes=self.settings.outbox_bytes)
+        return Session(client, protocol, limits, wake)
+
+    async def connect(self, session: Session) -> None:
+        # Before registration: nothing that others send can come ahead of the welcome.
+        session.client.node = self._node.runtime.node
+        welcome = session.protocol.encode_welcome(session.client)
+        if welcome is not None:
+            session.push(welcome)
+        await self._node.connect(session, self._endpoint)
+
+    async def receive(self, session: Session, frame: bytes) -> None:
+        try:
+            message = session.protocol.decode(frame, session.client)
+        except BrokeError as error:
+            self._node.refuse(session, error, None)
+            return
+        await self._node.receive_message(session, message)
+
+    async def receive_message(self, session: Session, message: Message) -> None:
+        await self._node.receive_message(session, message)
+
+    async def disconnect(self, session: Session) -> None:
+        await self._node.disconnect(session)

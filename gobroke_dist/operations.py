@@ -1,0 +1,99 @@
+"""What logics and the application call, from an event loop or from a thread."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from gobroke_dist.calling import current
+from gobroke_dist.client import Client
+from gobroke_dist.directory import Directory
+from gobroke_dist.errors import NotRunning, RedisUnavailable
+from gobroke_dist.message import Message
+from gobroke_dist.outlet import Outlet
+from gobroke_dist.router import Router
+
+T = TypeVar("T")
+
+
+class RunningOperations:
+    """The calls of a running process. Each follows the colour of its caller:
+
+    - on an event loop it starts at once and returns a future to await;
+    - on any other thread it blocks that thread until the answer is there, and returns it.
+
+    Args:
+        loop: the event loop that everything runs on.
+        router, directory: what does the work.
+        immediate: makes an outlet for what is sent outside a handler whose sends wait for its commit.
+        timeout: the longest that a thread waits for an answer, in seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        router: Router,
+        directory: Directory,
+        immediate: Callable[[], Outlet],
+        timeout: float,
+    ) -> None:
+        self._loop = loop
+        self._router = router
+        self._directory = directory
+        self._immediate = immediate
+        self._timeout = timeout
+
+    def send_message(self, message: Message) -> Any:
+        return self._call(self._router.send(message, self._outlet()))
+
+    def send_message_quickly(self, message: Message) -> Any:
+        return self._call(self._router.send_quickly(message, self._outlet()))
+
+    def get_client(self, uuid: str, local_only: bool = False) -> Any:
+        return self._call(self._directory.get_client(uuid, local_only=local_only))
+
+    def get_all_clients(self, local_only: bool = False) -> Any:
+        return self._call(self._directory.get_all_clients(local_only=local_only))
+
+    def remove_client(self, client: Client | str) -> Any:
+        return self._call(self._directory.remove_client(client))
+
+    def _outlet(self) -> Outlet:
+        run = current()
+        return self._immediate() if run is None or run.outlet is None else run.outlet
+
+    def _call(self, work: Coroutine[Any, Any, T]) -> asyncio.Future[T] | T:
+        caller = _running_loop()
+        if caller is None:
+            return self._block(work)
+        here = caller is self._loop
+        future: asyncio.Future[T] = asyncio.ensure_future(work) if here else asyncio.wrap_future(self._submit(work))
+        run = current()
+        if run is not None:
+            run.pending.add(future)  # type: ignore[arg-type]  # a future of T is a future of object to who only waits
+            future.add_done_callback(run.pending.discard)
+        return future
+
+    def _block(self, work: Coroutine[Any, Any, T]) -> T:
+        submitted = self._submit(work)
+        try:
+            return submitted.result(self._timeout)
+        except concurrent.futures.TimeoutError:
+            submitted.cancel()
+            raise RedisUnavailable(f"no answer within {self._timeout:g} s") from None
+
+    def _submit(self, work: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
+        if self._loop.is_closed():
+            work.close()
+            raise NotRunning("this call")
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

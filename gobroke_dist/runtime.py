@@ -1,0 +1,196 @@
+"""What every running process of an application has: connections, a lease, and the calls that logics make."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from uuid import uuid4
+
+import redis
+
+from gobroke_dist.backends.redis.bus import RedisBus
+from gobroke_dist.backends.redis.connection import connect
+from gobroke_dist.backends.redis.registry import RedisRegistry
+from gobroke_dist.bus import Bus
+from gobroke_dist.directory import Directory
+from gobroke_dist.dispatcher import Dispatcher
+from gobroke_dist.errors import BrokeError, RedisUnavailable
+from gobroke_dist.hub import Hub
+from gobroke_dist.immediate import ImmediateOutlet, TaskProducer
+from gobroke_dist.keys import ClusterKeys
+from gobroke_dist.logic import LogicBase
+from gobroke_dist.metrics import Metrics
+from gobroke_dist.middleware import Middleware
+from gobroke_dist.operations import RunningOperations
+from gobroke_dist.registry import Member, Registry
+from gobroke_dist.router import Router
+from gobroke_dist.runner import OnLogicError, Runner
+from gobroke_dist.settings import Settings
+from gobroke_dist.tasks.broker import OrderedBroker
+from gobroke_dist.tasks.producer import AsyncProducer
+
+log = logging.getLogger(__name__)
+
+_RENEWALS_PER_LEASE = 3
+
+
+@dataclass(slots=True, kw_only=True)
+class Application:
+    """What the user declared, as the roles see it. The collections are live: they may grow while a role runs."""
+
+    logics: Mapping[str, LogicBase]
+    receive_middleware: list[Middleware] = field(default_factory=list)
+    send_middleware: list[Middleware] = field(default_factory=list)
+    on_logic_error: OnLogicError | None = None
+
+
+def new_node_id(settings: Settings, role: str) -> str:
+    """An id for this start of a process: readable, and never used before."""
+    return f"{settings.node_id or f'{role}-{socket.gethostname()}'}-{uuid4().hex[:8]}"
+
+
+class Runtime:
+    """One process of the cluster. Make it on the event loop that it is to live on.
+
+    Args:
+        application: what to run.
+        settings: how.
+        role: ``edge``, ``worker`` or ``scheduler``.
+        broker: where tasks are handed over.
+    """
+
+    def __init__(self, application: Application, settings: Settings, role: str, broker: OrderedBroker) -> None:
+        self.application = application
+        self.settings = settings
+        self.role = role
+        self.node = new_node_id(settings, role)
+        self.metrics = Metrics()
+        self.hub = Hub(self.metrics)
+        self.keys = ClusterKeys(settings.prefix)
+        self._commands = connect(settings)
+        self._listener = connect(settings, blocking=True)
+        self.registry: Registry = RedisRegistry(self._commands, self.keys, settings.node_lease)
+        self.bus: Bus = RedisBus(self._commands, self._listener, self.keys, settings, self.metrics)
+        self.producer = AsyncProducer(broker, self._commands, settings, self.metrics)
+        self._threads = ThreadPoolExecutor(settings.threads, thread_name_prefix="gobroke-logic")
+        self.runner = Runner(metrics=self.metrics, on_logic_error=application.on_logic_error, threads=self._threads)
+        self.dispatcher = Dispatcher(
+            logics=application.logics, runner=self.runner, metrics=self.metrics, limit=settings.pending_limit
+        )
+        self.router = Router(
+            node=self.node,
+            logics=application.logics,
+            registry=self.registry,
+            hub=self.hub,
+            metrics=self.metrics,
+            receive_middleware=application.receive_middleware,
+            send_middleware=application.send_middleware,
+        )
+        self.directory = Directory(hub=self.hub, registry=self.registry, bus=self.bus, timeout=settings.request_timeout)
+        self.operations = RunningOperations(
+            loop=asyncio.get_running_loop(),
+            router=self.router,
+            directory=self.directory,
+            immediate=self.outlet,
+            timeout=settings.redis_timeout + settings.request_timeout,
+        )
+        self._background: set[asyncio.Task[None]] = set()
+
+    def outlet(self, *, from_client: bool = False) -> ImmediateOutlet:
+        """A new outlet for what goes out at once."""
+        producer: TaskProducer = self.producer
+        return ImmediateOutlet(bus=self.bus, producer=producer, dispatcher=self.dispatcher, from_client=from_client)
+
+    def serve(self, logics: Iterable[LogicBase]) -> None:
+        """Let these logics make their calls through this process."""
+        for logic in logics:
+            logic._operations = self.operations
+
+    async def open(self, addresses: tuple[str, ...] = ()) -> None:
+        """Check that Redis answers, and join the cluster.
+
+        Raises:
+            RedisUnavailable: it can't be reached; nothing was started.
+        """
+        try:
+            await self._commands.ping()
+        except redis.RedisError as error:
+            raise RedisUnavailable(f"{_masked(self.settings)} does not answer ({error})") from None
+        self.producer.start()
+        await self.registry.join(self.member(addresses))
+
+    def member(self, addresses: tuple[str, ...]) -> Member:
+        """This process, as others see it."""
+        return Member(
+            node=self.node,
+            role=self.role,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            started=time.time(),
+            addresses=addresses,
+        )
+
+    def keep(self, lost: Callable[[], Awaitable[None]] | None = None) -> None:
+        """Renew the lease from now on; ``lost`` is awaited whenever it had run out."""
+        self.every(self.settings.node_lease / _RENEWALS_PER_LEASE, lambda: self._renew(lost))
+
+    def every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+        """Do ``work`` again and again until the process closes; what fails is logged and tried again."""
+        self.spawn(_repeat(seconds, work))
+
+    def spawn(self, work: Coroutine[object, object, None]) -> None:
+        """Run something until it ends, or the process closes. It must handle its own errors."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def close(self) -> None:
+        """Leave the cluster: finish DISPATCHED work, flush what waits, give up the lease."""
+        await self.dispatcher.drain(self.settings.drain_timeout)
+        background = tuple(self._background)
+        for task in background:
+            task.cancel()
+        await asyncio.gather(*background, return_exceptions=True)
+        for step in (self.registry.leave, self.producer.close, self.bus.close):
+            with contextlib.suppress(BrokeError):
+                await step()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        await self._commands.aclose()
+        await self._listener.aclose()
+
+    async def _renew(self, lost: Callable[[], Awaitable[None]] | None) -> None:
+        if await self.registry.renew():
+            return
+        log.warning("node %s had lost its lease and has a new one; its clients are registered again", self.node)
+        self.metrics.count("lease_lost")
+        if lost is not None:
+            await lost()
+
+
+async def _repeat(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+    failing = False
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await work()
+            failing = False
+        except BrokeError as error:
+            if not failing:
+                log.warning("%s; trying again every %.3g s", error, seconds)
+            failing = True
+        except Exception:
+            log.exception("background work failed; trying again in %.3g s", seconds)
+
+
+def _masked(settings: Settings) -> str:
+    """The Redis URL without its password."""
+    url = settings.redis_url or ""
+    scheme, _, rest = url.partition("://")
+    return f"Redis at {scheme}://{rest.rpartition('@')[2]}"

@@ -1,0 +1,1 @@
+"""Strictly ordered WORKER queues on stock Dramatiq: the only package that imports it."""

@@ -1,0 +1,66 @@
+"""Who gets a message: the whole decision as a table."""
+
+from __future__ import annotations
+
+import pytest
+
+from gobroke_dist.client import Client
+from gobroke_dist.logic import LogicType
+from gobroke_dist.message import Message
+from gobroke_dist.routing import Route, View, route
+
+VIEW = View(
+    node="here",
+    logics={
+        "echo": LogicType.DISPATCHED,
+        "chat": LogicType.WORKER,
+        "clock": LogicType.PASSIVE,
+    },
+    locations={"ann": "here", "ben": "there", "cid": "there", "dan": "elsewhere"},
+)
+ANN = Client(uuid="ann")
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        pytest.param(Message(), Route(), id="no recipients"),
+        pytest.param(Message(to_client="ann"), Route(local=("ann",)), id="local client"),
+        pytest.param(Message(to_client="ben"), Route(remote={"there": ("ben",)}), id="remote client"),
+        pytest.param(
+            Message(to_client=["ben", "cid", "dan", "ann"]),
+            Route(local=("ann",), remote={"there": ("ben", "cid"), "elsewhere": ("dan",)}),
+            id="one entry per node, not per client",
+        ),
+        pytest.param(Message(to_client=["ann", "ann"]), Route(local=("ann",)), id="named twice, delivered once"),
+        pytest.param(
+            Message(from_client=ANN, to_client="ann"), Route(local=("ann",)), id="a client may write to itself"
+        ),
+        pytest.param(Message(to_client=["eve", "ann"]), Route(local=("ann",), missing_clients=("eve",)), id="unknown"),
+        pytest.param(Message(to_all=True), Route(everyone=True), id="everyone"),
+        pytest.param(
+            Message(from_client=ANN, to_all=True), Route(everyone=True, exclude="ann"), id="everyone but the sender"
+        ),
+        pytest.param(
+            Message(from_logic="chat", to_all=True, to_client="eve"), Route(everyone=True), id="everyone includes each"
+        ),
+        pytest.param(Message(to_logic="echo"), Route(dispatched=("echo",)), id="dispatched"),
+        pytest.param(Message(to_logic="chat"), Route(workers=("chat",)), id="worker"),
+        pytest.param(Message(to_logic="clock"), Route(passive=("clock",)), id="passive"),
+        pytest.param(Message(to_logic="ghost"), Route(unknown_logics=("ghost",)), id="unknown logic"),
+        pytest.param(
+            Message(to_logic=["echo", "chat", "echo"]), Route(dispatched=("echo",), workers=("chat",)), id="each once"
+        ),
+    ],
+)
+def test_r3_r7_route_is_a_pure_decision(message: Message, expected: Route) -> None:
+    """Every recipient of a message is in exactly one field of its route."""
+    assert route(message, VIEW) == expected
+
+
+def test_r3_seed_defect_remote_recipients_do_not_multiply_logic() -> None:
+    """However many nodes the recipients sit on, the logic is named once, and nothing that crosses names it."""
+    message = Message(to_client=["ann", "ben", "cid", "dan"], to_logic="chat")
+    routed = route(message, VIEW)
+    assert routed.workers == ("chat",)
+    assert set(routed.remote) == {"there", "elsewhere"}
