@@ -9,7 +9,7 @@ Reply = Callable[[bytes], Awaitable[None]]
 """Answers a request, once. Answering late, or a requester that is gone, is no error."""
 
 Receiver = Callable[[bytes, Reply | None], None]
-"""Gets each arriving datum, in order, on the event loop. Must not block and must not raise."""
+"""Gets each arriving datum, in order, on the event loop. Must not block. Should not raise: that loses the datum."""
 
 
 class Bus(Protocol):
@@ -40,8 +40,9 @@ class Bus(Protocol):
         """Send to one node and wait for its answer, ``timeout`` seconds at most. Works without ``open``.
 
         Raises:
-            TimeoutError: no answer in time.
-            RedisUnavailable: it could not be sent.
+            TimeoutError: no answer in time; or at once, where nobody listens.
+            RedisUnavailable: it could not be sent, or its answer not be read.
+            QueueFull: as ``publish``.
         """
         ...
 

@@ -51,7 +51,13 @@ class Registry(Protocol):
         ...
 
     async def renew(self) -> bool:
-        """Extend the lease; call it every third of it. False: it had run out, so register all clients again."""
+        """Extend the lease; call it every third of it. False: it had run out, so register all clients again.
+
+        False is never lost: after a call that raised, the next one says what that one would have said.
+
+        Raises:
+            NotRunning: before ``join``, or after ``leave``.
+        """
         ...
 
     async def leave(self) -> None:
@@ -69,6 +75,8 @@ class Registry(Protocol):
 
         Raises:
             ClientAlreadyExists: another session of it, on a living member.
+            RedisUnavailable: also when this member's own lease has run out; the next ``renew`` says so, too.
+            TypeError, ValueError: its metadata is not JSON-able.
         """
         ...
 
@@ -79,7 +87,8 @@ class Registry(Protocol):
     async def update(self, clients: Sequence[Client]) -> None:
         """Write metadata and last-message times of this member's clients, in one trip for all of them.
 
-        A client that is no longer this session's is left alone.
+        A client that is no longer this session's is left alone; one whose metadata is not JSON-able is logged and
+        left out, and the others are written.
         """
         ...
 
@@ -90,7 +99,8 @@ class Registry(Protocol):
     async def page(self, cursor: str = "", count: int = 1000) -> Page:
         """About ``count`` clients after ``cursor`` (empty: from the start). Cost is proportional to the answer.
 
-        A client that is connected throughout the listing is listed; one that comes or goes meanwhile may be.
+        A client that is connected throughout the listing is listed, now and then twice; one that comes or goes
+        meanwhile may be. A page may have no clients and yet not be the last.
         """
         ...
 

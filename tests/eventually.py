@@ -6,13 +6,13 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 _PAUSE = 0.01
 
 
-async def eventually(check: Callable[[], T | Awaitable[T]], within: float = 5) -> T:
+async def eventually(check: Callable[[], Any | Awaitable[Any]], within: float = 5) -> Any:
     """The first true answer of ``check`` (``def`` or ``async def``).
 
     Args:

@@ -21,11 +21,15 @@ class Relay:
         self._listener: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._deaf: set[asyncio.Task[None]] = set()
-        self.connections = 0
 
     @property
     def url(self) -> str:
         return f"unix://{self._socket}"
+
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        return (len(self._tasks) + 1) // 2
 
     async def start(self) -> None:
         self._listener = await asyncio.start_unix_server(self._accept, str(self._socket))
@@ -43,7 +47,6 @@ class Relay:
             await asyncio.wait(self._tasks)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
         there_reader, there_writer = await asyncio.open_unix_connection(self._server)
         for source, target in ((reader, there_writer), (there_reader, writer)):
             task = asyncio.create_task(self._pass_on(source, target))

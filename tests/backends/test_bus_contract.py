@@ -106,9 +106,9 @@ async def test_r8_a_receiver_that_raises_loses_no_other_message(
 
 
 async def test_close_flushes_and_then_receives_nothing(nodes: list[Node]) -> None:
-    for i in range(100):
-        nodes[0].bus.publish("n1", b"%d" % i)
+    sent = [asyncio.ensure_future(nodes[0].bus.publish("n1", b"%d" % i)) for i in range(100)]
     await nodes[0].bus.close()
+    assert all(one.done() for one in sent)
     await eventually(lambda: len(nodes[1].got) == 100)
     await nodes[1].bus.publish("n0", b"after")
     await nodes[1].bus.broadcast(b"end")

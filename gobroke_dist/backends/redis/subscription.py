@@ -75,7 +75,7 @@ class Subscription:
             except Exception:
                 log.exception("listening ended in a way that it should not; subscribing again")
             finally:
-                await pubsub.aclose()  # type: ignore[no-untyped-call]
+                await pubsub.aclose()
             pubsub = await self._again()
             self._metrics.count("bus_reconnects")
 
@@ -95,31 +95,49 @@ class Subscription:
             async with asyncio.timeout(self._timeout):
                 await pubsub.subscribe(*self._channels)
                 for _ in self._channels:
-                    if await self._read(pubsub, self._timeout) is None:
-                        raise RedisConnectionError(f"subscription not confirmed within {self._timeout:g} s")
+                    await _read(pubsub)
         except BaseException:
-            await pubsub.aclose()  # type: ignore[no-untyped-call]
+            await pubsub.aclose()
             raise
         return pubsub
 
     async def _listen(self, pubsub: PubSub) -> None:
-        asked = False
+        heard = asyncio.Event()
+        tasks = {asyncio.create_task(self._read_on(pubsub, heard)), asyncio.create_task(self._watch(pubsub, heard))}
+        try:
+            ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in ended:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _read_on(self, pubsub: PubSub, heard: asyncio.Event) -> None:
         while True:
-            response = await self._read(pubsub, self._timeout if asked else self._timeout / 2)
-            if response is None:
-                if asked:
-                    raise RedisConnectionError(f"no sign of life for {self._timeout * 1.5:g} s")
-                await self._ask(pubsub)
-            elif response[0] == b"message":
+            response = await _read(pubsub)
+            heard.set()
+            if response[0] == b"message":
                 self._deliver(response[2])
-            asked = response is None
 
-    async def _ask(self, pubsub: PubSub) -> None:
-        async with asyncio.timeout(self._timeout):
-            await pubsub.ping()
+    async def _watch(self, pubsub: PubSub, heard: asyncio.Event) -> None:
+        while True:
+            heard.clear()
+            await asyncio.sleep(self._timeout / 2)
+            if heard.is_set():
+                continue
+            try:
+                async with asyncio.timeout(self._timeout):
+                    await _connection(pubsub).send_command("PING", check_health=False)
+                    await heard.wait()
+            except TimeoutError:
+                raise RedisConnectionError(f"no sign of life for {self._timeout * 1.5:g} s") from None
 
-    @staticmethod
-    async def _read(pubsub: PubSub, timeout: float) -> Any:
-        # Past PubSub's own reading, which reconnects in silence: a gap must be seen here.
-        assert pubsub.connection is not None
-        return await pubsub.connection.read_response(timeout=timeout, disconnect_on_error=False, push_request=True)
+
+async def _read(pubsub: PubSub) -> Any:
+    # Past PubSub's own reading, which reconnects in silence: a gap must be seen here.
+    return await _connection(pubsub).read_response(disconnect_on_error=False, push_request=True)
+
+
+def _connection(pubsub: PubSub) -> Any:
+    return pubsub.connection
