@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 from abc import ABC, abstractmethod
-from collections import deque
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
@@ -38,22 +38,22 @@ class Outgoing(AsyncIterator[Message]):
 
     def __init__(self, emptied: Callable[[Session], None]) -> None:
         self._emptied = emptied
-        self._ready: deque[Session] = deque()
+        self._ready: OrderedDict[str, Session] = OrderedDict()
         self._more = asyncio.Event()
 
     def wake(self, session: Session) -> None:
         """There is something for this client."""
-        if session not in self._ready:
-            self._ready.append(session)
-            self._more.set()
+        self._ready.setdefault(session.id, session)
+        self._more.set()
 
     async def __anext__(self) -> Message:
         while True:
             while self._ready:
-                session = self._ready.popleft()
-                for parcel in parcels(session.take(0)):
-                    self._ready.append(session)
-                    return parcel.addressed(session.client)
+                _, session = self._ready.popitem(last=False)
+                taken = parcels(session.take(0))
+                if taken:
+                    self.wake(session)  # for the next one, or its end
+                    return taken[0].addressed(session.client)
                 if session.ending:
                     self._emptied(session)
             self._more.clear()
@@ -115,24 +115,23 @@ class ChannelEndpoint(ABC):
             Unavailable: try again later.
             NotRunning: the endpoint has not been started.
         """
-        if self._gateway is None:
+        gateway = self._gateway
+        if gateway is None:
             raise NotRunning("register()")
         if client.uuid in self._sessions:
             raise ClientAlreadyExists(client.uuid)
-        session = self._gateway.session(client, ParcelProtocol(), lambda: self._wake(session))
+        session = gateway.session(client, ParcelProtocol(), lambda: self._wake(gateway, session))
         self._sessions[client.uuid] = session
         try:
-            await self._gateway.connect(session)
+            await gateway.connect(session)
         except BaseException:
-            await self._leave(session)
+            await self._leave(gateway, session)
             raise
 
     async def unregister(self, client: Client) -> None:
         """A client has left by itself; what still waits for it is dropped. Unknown clients are no error."""
-        session = self._sessions.get(client.uuid)
-        if session is not None:
-            session.close(CloseCode.NORMAL, "closed by the client")
-            await self._leave(session)
+        if self._gateway is not None and client.uuid in self._sessions:
+            await self._leave(self._gateway, self._sessions[client.uuid])
 
     # --- the port ------------------------------------------------------------
 
@@ -141,7 +140,7 @@ class ChannelEndpoint(ABC):
         self._sessions: dict[str, Session] = {}
         self._closing: dict[str, asyncio.Task[None]] = {}
         self._drained: dict[str, asyncio.Event] = {}
-        self._outgoing = Outgoing(lambda session: self._drained[session.id].set())
+        self._outgoing = Outgoing(self._emptied)
         incoming = Incoming(self._find, gateway)
         self._running = (
             asyncio.create_task(_for_ever("sender", lambda: self.sender(self._outgoing))),
@@ -159,7 +158,6 @@ class ChannelEndpoint(ABC):
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
-        self._gateway = None
 
     async def close(self, session: Session) -> None:
         closing = self._closing.get(session.id)
@@ -174,29 +172,32 @@ class ChannelEndpoint(ABC):
             raise ClientDoesNotExist(client.uuid)
         return session
 
-    def _wake(self, session: Session) -> None:
-        if session.ending and session.close_code is not CloseCode.NORMAL and session.id not in self._closing:
+    def _wake(self, gateway: Gateway, session: Session) -> None:
+        if session.ending and session.id not in self._closing:
             self._drained[session.id] = asyncio.Event()
-            self._closing[session.id] = asyncio.create_task(self._end(session))
+            self._closing[session.id] = asyncio.create_task(self._end(gateway, session))
         self._outgoing.wake(session)
 
-    async def _end(self, session: Session) -> None:
+    def _emptied(self, session: Session) -> None:
+        if session.id in self._drained:
+            self._drained[session.id].set()
+
+    async def _end(self, gateway: Gateway, session: Session) -> None:
         try:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._drained[session.id].wait(), CLOSE_TIMEOUT)
             await asyncio.wait_for(self.disconnect(session.client), CLOSE_TIMEOUT)
         except Exception:
-            log.exception("client %s was let go without a disconnect()", session.client.uuid)
+            log.exception("client %s was let go although its disconnect() failed", session.client.uuid)
         finally:
+            await self._leave(gateway, session)
             del self._closing[session.id], self._drained[session.id]
-            await self._leave(session)
 
-    async def _leave(self, session: Session) -> None:
+    async def _leave(self, gateway: Gateway, session: Session) -> None:
         session.closed()
         if self._sessions.get(session.client.uuid) is session:
             del self._sessions[session.client.uuid]
-        assert self._gateway is not None
-        await self._gateway.disconnect(session)
+        await gateway.disconnect(session)
 
 
 async def _for_ever(name: str, run: Callable[[], Awaitable[None]]) -> None:

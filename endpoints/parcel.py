@@ -46,7 +46,8 @@ class ParcelProtocol:
         return Parcel.of(message)
 
     def encode_error(self, error: BrokeError, uuid: str | None) -> bytes:
-        facts = {"error": error.code, "field": getattr(error, "field", None)}
+        field = getattr(error, "field", None)
+        facts = {"error": error.code} if field is None else {"error": error.code, "field": field}
         return Parcel.of(Message(message_raw=str(error), metadata=facts, uuid=uuid), error)
 
     def encode_welcome(self, client: Client) -> None:
