@@ -123,7 +123,7 @@ class Runtime:
             await self._commands.ping()
         except redis.RedisError as error:
             raise RedisUnavailable(f"{_masked(self.settings)} does not answer ({error})") from None
-        await self.producer.start()
+        self.producer.start()
         await self.registry.join(self.member(addresses))
 
     def member(self, addresses: tuple[str, ...]) -> Member:

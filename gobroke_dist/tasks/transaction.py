@@ -39,5 +39,6 @@ class Transaction:
     def dispatch(self, logic: str, message: Message) -> None:
         self.after_commit.append((logic, message))
 
-    async def settled(self) -> None:
-        """At once: the commit can't leave any of it out."""
+    async def settled(self) -> tuple[str, ...]:
+        """At once: the commit can't leave any of it out. Whether a node is gone by then is not known yet."""
+        return ()
