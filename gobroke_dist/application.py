@@ -77,5 +77,5 @@ def _attribute(path: str, module: ModuleType, dotted: str) -> object:
 def _checked(path: str, found: object) -> Broke:
     if isinstance(found, Broke):
         return found
-    kind = f"the class {found.__name__}" if isinstance(found, type) else f"a {type(found).__name__}"
+    kind = f"the class {found.__name__}" if isinstance(found, type) else f"of type {type(found).__name__}"
     raise ApplicationNotFound(f"{path!r} is {kind}, not a Broke: name the object that Broke(...) returned")

@@ -13,17 +13,17 @@ import signal
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
+from gobroke_dist.backends.redis.schedule_record import ScheduleRecord
 from gobroke_dist.clock import SystemClock
 from gobroke_dist.errors import Unavailable
 from gobroke_dist.logic import LogicBase, LogicType
+from gobroke_dist.runtime import Application, Runtime
 from gobroke_dist.schedule import Schedule, schedule_of
+from gobroke_dist.settings import Settings
+from gobroke_dist.tasks.broker import OrderedBroker
 from gobroke_dist.ticker import RemoteClock, Ticker
-
-if TYPE_CHECKING:
-    from gobroke_dist.broke import Broke
-    from gobroke_dist.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +52,15 @@ class Record(Protocol):
         as if it had been: a schedule owes nothing for the time before it was first seen.
         """
         ...
+
+
+class Declared(Protocol):
+    """An application object, as far as a scheduler needs it."""
+
+    @property
+    def application(self) -> Application: ...
+    @property
+    def broker(self) -> OrderedBroker: ...
 
 
 class Scheduler:
@@ -125,7 +134,7 @@ def cluster_schedules(logics: Mapping[str, LogicBase]) -> dict[str, Schedule]:
 
 
 @contextlib.asynccontextmanager
-async def firing(broke: Broke, settings: Settings) -> AsyncIterator[asyncio.Task[None]]:
+async def firing(broke: Declared, settings: Settings) -> AsyncIterator[asyncio.Task[None]]:
     """One scheduler, for as long as the block runs. Gives its task, which ends only if it fails.
 
     Raises:
@@ -142,7 +151,7 @@ async def firing(broke: Broke, settings: Settings) -> AsyncIterator[asyncio.Task
                 await task
 
 
-async def run_scheduler(broke: Broke, settings: Settings, *, ready: Callable[[], None] | None = None) -> None:
+async def run_scheduler(broke: Declared, settings: Settings, *, ready: Callable[[], None] | None = None) -> None:
     """Run one scheduler until SIGTERM or SIGINT.
 
     Args:
@@ -164,13 +173,11 @@ async def run_scheduler(broke: Broke, settings: Settings, *, ready: Callable[[],
 
 
 @contextlib.asynccontextmanager
-async def _joined(broke: Broke, settings: Settings) -> AsyncIterator[Scheduler]:
+async def _joined(broke: Declared, settings: Settings) -> AsyncIterator[Scheduler]:
     """A scheduler that is a member of the cluster while the block runs."""
-    from gobroke_dist.backends.redis.schedule_record import ScheduleRecord  # noqa: PLC0415 - as the next
-    from gobroke_dist.runtime import Runtime  # noqa: PLC0415 - brings Dramatiq; what is above does without
 
-    schedules = cluster_schedules(broke.logics)
-    runtime = Runtime(broke.application, settings, "scheduler", broke.worker_role.broker)
+    schedules = cluster_schedules(broke.application.logics)
+    runtime = Runtime(broke.application, settings, "scheduler", broke.broker)
     record = ScheduleRecord(settings)
     try:
         await runtime.open()

@@ -6,11 +6,12 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gobroke_dist import logs
 from gobroke_dist.application import load
 from gobroke_dist.backends.redis import overview
+from gobroke_dist.broke import Broke
 from gobroke_dist.cli import supervised
 from gobroke_dist.cli.exits import Exit, end_quietly_on_sigterm, explained, fail
 from gobroke_dist.cli.options import (
@@ -31,12 +32,9 @@ from gobroke_dist.cli.options import (
 from gobroke_dist.errors import RedisUnavailable
 from gobroke_dist.roles import run_edge
 from gobroke_dist.scheduler import run_scheduler
+from gobroke_dist.settings import Settings
 from gobroke_dist.supervisor import Report
 from gobroke_dist.worker import run_worker
-
-if TYPE_CHECKING:
-    from gobroke_dist.broke import Broke
-    from gobroke_dist.settings import Settings
 
 log = logging.getLogger(__name__)
 

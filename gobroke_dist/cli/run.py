@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -14,6 +14,7 @@ from rich.table import Table
 
 from gobroke_dist import logs
 from gobroke_dist.application import load
+from gobroke_dist.broke import Broke
 from gobroke_dist.cli import supervised
 from gobroke_dist.cli.exits import Exit, end_quietly_on_sigterm, explained, fail
 from gobroke_dist.cli.options import (
@@ -34,9 +35,6 @@ from gobroke_dist.embedded import EmbeddedRedis
 from gobroke_dist.errors import CouldNotCreateServer
 from gobroke_dist.settings import Settings
 from gobroke_dist.supervisor import Child, Report
-
-if TYPE_CHECKING:
-    from gobroke_dist.broke import Broke
 
 log = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -13,15 +13,13 @@ from rich.table import Table
 from gobroke_dist.application import load
 from gobroke_dist.backends.redis import overview
 from gobroke_dist.backends.redis.overview import Overview
+from gobroke_dist.broke import Broke
 from gobroke_dist.cli.exits import Exit, explained, fail
 from gobroke_dist.cli.options import DataDir, Path_, Prefix, RedisURL, effective
 from gobroke_dist.embedded import EmbeddedRedis
 from gobroke_dist.errors import RedisUnavailable
 from gobroke_dist.logic import LogicType
-
-if TYPE_CHECKING:
-    from gobroke_dist.broke import Broke
-    from gobroke_dist.settings import Settings
+from gobroke_dist.settings import Settings
 
 
 def status(
