@@ -14,7 +14,8 @@ let room = "";
 let lines = new Map(); // number -> list item
 let mine = new Map(); // uuid -> list item of a line that has no number yet
 let typists = new Map(); // name -> timer
-let last = 0; // all numbers up to this one are shown
+let last = 0; // all numbers up to this one are shown, as far as they are kept
+let highest = 0; // the highest number that is shown
 let joined = false;
 let askedAt = 0;
 let typedAt = 0;
@@ -24,7 +25,7 @@ let typedAt = 0;
 function enter(name, inRoom) {
   leave();
   room = inRoom;
-  [lines, mine, last, joined] = [new Map(), new Map(), 0, false];
+  [lines, mine, last, highest, joined] = [new Map(), new Map(), 0, 0, false];
   $("lines").replaceChildren();
   $("people").replaceChildren();
   $("title").textContent = `#${room}`;
@@ -76,7 +77,8 @@ function hear(data) {
 
 function hearHistory(missed) {
   missed.forEach(showLine);
-  last = Math.max(last, missed.at(-1)?.number ?? 0, ...lines.keys());
+  last = Math.max(last, missed.at(-1)?.number ?? 0);
+  countOn();
   joined = true;
   connection.resend(); // what we said and is in no history was perhaps never heard
 }
@@ -84,9 +86,11 @@ function hearHistory(missed) {
 function hearLine(line) {
   stopTyping(line.name);
   showLine(line);
+  countOn();
+}
+
+function countOn() {
   while (lines.has(last + 1)) last += 1;
-  // A number that is missing was sent to us while we were not reachable: ask for it.
-  if (joined && line.number > last && Date.now() - askedAt > ASK_AGAIN_AFTER) join();
 }
 
 // --- lines --------------------------------------------------------------------
@@ -105,6 +109,7 @@ function showLine(line) {
   item.dataset.number = line.number;
   item.dataset.uuid = line.uuid;
   lines.set(line.number, item);
+  highest = Math.max(highest, line.number);
   keepingView(() => insertInOrder(item, line.number), isMine);
 }
 
@@ -250,9 +255,10 @@ function fitText() {
 
 addEventListener("pagehide", () => connection?.send("leave", { room }));
 
-// An answer may be lost on its way; nobody should wait for it for ever.
+// An answer may be lost on its way, and so may a line: then its number is missing.
 setInterval(() => {
-  if (connection?.welcomed && !joined && Date.now() - askedAt > ASK_AGAIN_AFTER) join();
+  const missing = !joined || highest > last;
+  if (connection?.welcomed && missing && Date.now() - askedAt > ASK_AGAIN_AFTER) join();
 }, 1_000);
 
 const asked = new URLSearchParams(location.hash.slice(1));
