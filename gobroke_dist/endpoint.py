@@ -39,7 +39,7 @@ class Gateway(Protocol):
         """Process one frame of this client; call it for one frame after another.
 
         What is wrong with a frame is answered with an error frame. Waiting here is back-pressure: read no
-        further from this client until it returns.
+        further from this client until it returns. It returns within a bounded time.
         """
         ...
 
@@ -48,7 +48,11 @@ class Gateway(Protocol):
         ...
 
     async def disconnect(self, session: Session) -> None:
-        """The connection has ended: unregister the client. Never raises; safe to call twice."""
+        """The connection has ended: unregister the client, if it is registered with this session.
+
+        Called once for every session that ``session()`` made, also when ``connect`` raised or was cancelled.
+        Never raises; safe to call twice.
+        """
         ...
 
 
@@ -74,6 +78,9 @@ class Endpoint(Protocol):
         """Take no new connections, close every session with ``GOING_AWAY``, and return when all are gone."""
         ...
 
-    async def disconnect(self, session: Session) -> None:
-        """Return when this session's connection is closed. ``session.close()`` was called before."""
+    async def close(self, session: Session) -> None:
+        """Return when this session's connection is closed. ``session.close()`` was called before.
+
+        It takes a bounded time, whatever the client does. A session that is not here is closed already.
+        """
         ...

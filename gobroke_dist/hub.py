@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
 
 from gobroke_dist.client import Client
 from gobroke_dist.endpoint import Endpoint
 from gobroke_dist.message import Message
 from gobroke_dist.metrics import Metrics
-from gobroke_dist.session import Session
+from gobroke_dist.session import CloseCode, Session
+
+log = logging.getLogger(__name__)
 
 
 class Hub:
@@ -59,7 +62,7 @@ class Hub:
 
     def deliver(self, message: Message, uuids: Iterable[str]) -> tuple[str, ...]:
         """Queue a message for some local clients, encoded once per protocol. Returns who is not here."""
-        frames: dict[str, bytes] = {}
+        frames: dict[str, bytes | None] = {}
         missing: list[str] = []
         for uuid in uuids:
             session = self._sessions.get(uuid)
@@ -71,17 +74,28 @@ class Hub:
 
     def deliver_to_all(self, message: Message, exclude: str | None = None) -> None:
         """Queue a message for every local client but one."""
-        frames: dict[str, bytes] = {}
+        frames: dict[str, bytes | None] = {}
         for uuid, session in tuple(self._sessions.items()):
             if uuid != exclude:
                 self._push(session, message, frames)
 
-    def _push(self, session: Session, message: Message, frames: dict[str, bytes]) -> None:
+    def _push(self, session: Session, message: Message, frames: dict[str, bytes | None]) -> None:
         name = session.protocol.name
-        frame = frames.get(name)
+        if name not in frames:
+            frames[name] = _encode(session, message)
+        frame = frames[name]
         if frame is None:
-            frame = frames[name] = session.protocol.encode(message)
-        if session.push(frame):
+            self._metrics.drop("not_encodable")
+        elif session.push(frame):
             self._metrics.count("delivered")
         else:
-            self._metrics.drop("slow_consumer" if session.close_code is not None else "closing")
+            slow = session.close_code is CloseCode.SLOW_CONSUMER
+            self._metrics.drop("slow_consumer" if slow else "closing")
+
+
+def _encode(session: Session, message: Message) -> bytes | None:
+    try:
+        return session.protocol.encode(message)
+    except Exception:
+        log.exception("message %s can't be encoded as %s: no client gets it", message.uuid, session.protocol.name)
+        return None

@@ -5,6 +5,8 @@ network. ::
 
     CONNECTING ──opened()──▶ OPEN ──close()──▶ CLOSING ──closed()──▶ CLOSED
         └──────────────close()────────────────────▲
+
+``closed()`` may come in any state: a connection can always break.
 """
 
 from __future__ import annotations
@@ -86,7 +88,10 @@ class FrameProtocol(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class OutboxLimits:
-    """What one client's outbox may hold. A client past either limit is too slow, and is disconnected."""
+    """What one client's outbox may hold. A client past either limit is too slow, and is disconnected.
+
+    An empty outbox takes one frame of any size, so that a large one is late rather than impossible.
+    """
 
     frames: int
     bytes: int
@@ -115,8 +120,23 @@ class Session:
         self._outbox_bytes = 0
         client.session = self.id
 
+    @property
+    def pending(self) -> int:
+        """How many frames wait to be taken."""
+        return len(self._outbox)
+
+    @property
+    def ending(self) -> bool:
+        """Whether the connection is on its way out, or gone: nothing that arrives on it counts any more."""
+        return self.state in (SessionState.CLOSING, SessionState.CLOSED)
+
     def opened(self) -> None:
-        """The node has registered the client; frames may flow."""
+        """The node has registered the client; frames may flow.
+
+        Without effect on a connection that ended meanwhile. Raises ``RuntimeError`` when it is open already.
+        """
+        if self.state is SessionState.OPEN:
+            raise RuntimeError(f"opened() needs a session that is connecting; session {self.id} is open already")
         if self.state is SessionState.CONNECTING:
             self._set(SessionState.OPEN)
 
@@ -124,42 +144,58 @@ class Session:
         """Queue a frame; the endpoint's writer is woken. False: it was not taken, because the connection is on
         its way out or the outbox is full, in which case the session now asks to be closed.
         """
-        if self.state not in (SessionState.CONNECTING, SessionState.OPEN):
+        if self.ending:
             return False
-        full = len(self._outbox) >= self._limits.frames or self._outbox_bytes + len(frame) > self._limits.bytes
-        if full and self._outbox:
-            self.close(CloseCode.SLOW_CONSUMER, "outbox full")
+        if self._outbox and self._full(frame):
+            self.close(CloseCode.SLOW_CONSUMER, f"{self.pending} frames ({self._outbox_bytes} bytes) wait unread")
             return False
         self._outbox.append(frame)
         self._outbox_bytes += len(frame)
         self._wake()
         return True
 
-    def take(self) -> list[bytes]:
-        """All queued frames, in order. Write them, then call again; after them, look at ``state``."""
-        frames = list(self._outbox)
-        self._outbox.clear()
-        self._outbox_bytes = 0
+    def take(self, budget: int | None = None) -> list[bytes]:
+        """Queued frames, in order; write them, then call again. After the last one, look at ``state``.
+
+        Args:
+            budget: stop when the frames have this many bytes or more; 0 takes one frame, None all.
+        """
+        if budget is None:
+            frames = list(self._outbox)
+            self._drop()
+            return frames
+        frames, taken = [], 0
+        while self._outbox and (not frames or taken < budget):
+            frame = self._outbox.popleft()
+            taken += len(frame)
+            frames.append(frame)
+        self._outbox_bytes -= taken
         return frames
 
     def close(self, code: CloseCode, reason: str = "") -> None:
         """Ask for the connection to be closed. The endpoint writes what is queued, then the close, then calls
         ``closed()``. A slow client's queue is dropped: it would not read it. The first call wins.
         """
-        if self.state in (SessionState.CLOSING, SessionState.CLOSED):
+        if self.ending:
             return
         self.close_code, self.close_reason = code, reason
         if code is CloseCode.SLOW_CONSUMER:
-            self.take()
+            self._drop()
         self._set(SessionState.CLOSING)
         self._wake()
 
     def closed(self) -> None:
         """The connection is gone, whoever ended it."""
         if self.state is not SessionState.CLOSED:
-            self._outbox.clear()
-            self._outbox_bytes = 0
+            self._drop()
             self._set(SessionState.CLOSED)
+
+    def _full(self, frame: bytes) -> bool:
+        return len(self._outbox) >= self._limits.frames or self._outbox_bytes + len(frame) > self._limits.bytes
+
+    def _drop(self) -> None:
+        self._outbox.clear()
+        self._outbox_bytes = 0
 
     def _set(self, state: SessionState) -> None:
         log.debug("session %s of %s: %s -> %s", self.id, self.client.uuid, self.state, state)

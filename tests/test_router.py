@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
+from gobroke_dist.backends.memory.cluster import MemoryCluster
+from gobroke_dist.backends.memory.registry import MemoryRegistry
 from pydantic import BaseModel
 
 from gobroke_dist import (
@@ -19,8 +19,6 @@ from gobroke_dist import (
     PayloadInvalid,
     Tick,
 )
-from gobroke_dist.backends.memory.cluster import MemoryCluster
-from gobroke_dist.backends.memory.registry import MemoryRegistry
 from gobroke_dist.clock import SystemClock
 from gobroke_dist.hub import Hub
 from gobroke_dist.metrics import Metrics
@@ -94,7 +92,7 @@ class Setting:
 
 
 @pytest.fixture
-async def setting() -> AsyncIterator[Setting]:
+async def setting() -> Setting:
     cluster = MemoryCluster(SystemClock())
     there = MemoryRegistry(cluster, 60)
     await there.join(Member(node="there", role="edge"))
@@ -102,7 +100,7 @@ async def setting() -> AsyncIterator[Setting]:
         await there.register(Client(uuid=uuid, node="there", session=f"session of {uuid}"))
     made = Setting(cluster)
     await made.registry.join(Member(node="here", role="edge"))
-    yield made
+    return made
 
 
 async def test_r4_one_publish_per_node_whatever_the_number_of_clients(setting: Setting) -> None:
@@ -236,7 +234,9 @@ async def test_r6_a_client_that_left_after_it_was_named_is_counted_not_raised(se
 async def test_a5_a_payload_that_does_not_fit_is_refused_and_names_the_field(setting: Setting) -> None:
     """The logic gets the validated object, or the sender gets the field that is wrong, before anything is sent."""
     notes = Notes()
-    await setting.router.receive(Message(from_client=Client(uuid="ann"), to_logic="game", message_raw=b'{"x":1}'), notes)
+    await setting.router.receive(
+        Message(from_client=Client(uuid="ann"), to_logic="game", message_raw=b'{"x":1}'), notes
+    )
     assert notes.taken == [("enqueue", "game", "client:ann", Move(x=1))]
     with pytest.raises(PayloadInvalid) as caught:
         await setting.router.receive(Message(to_logic=["echo", "game"], message_raw=b'{"x":"one"}'), notes)

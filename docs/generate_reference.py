@@ -1,0 +1,126 @@
+"""Writes the pages of the reference that the code itself knows best: settings, errors, keys and codes.
+
+python docs/generate_reference.py          # write them
+python docs/generate_reference.py --check  # exit with 1 if one is out of date
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from gobroke_dist import errors
+from gobroke_dist.errors import BrokeError
+from gobroke_dist.keys import ClusterKeys, QueueKeys
+from gobroke_dist.session import CloseCode
+from gobroke_dist.settings import Settings
+
+PAGES = Path(__file__).parent / "reference"
+NOTE = "<!-- Written by docs/generate_reference.py; change the code, then run it. -->\n\n"
+
+
+def settings_page() -> str:
+    """Every setting, its default and its meaning."""
+    rows = [
+        f"| `GOBROKE_{name.upper()}` | `{field.default}` | {field.description or ''} |"
+        for name, field in Settings.model_fields.items()
+    ]
+    head = (
+        "# Settings\n\nFrom the environment, by keyword (`Settings(...)`), or by a command-line flag, which wins. "
+        "Times are seconds, sizes are bytes.\n\n| variable | default | meaning |\n| --- | --- | --- |\n"
+    )
+    return head + "\n".join(rows) + "\n"
+
+
+def errors_page() -> str:
+    """Every exception with its code."""
+    rows = [
+        f"| `{kind.__name__}` | `{kind.code}` | {_first_line(kind)} |"
+        for _, kind in inspect.getmembers(errors, inspect.isclass)
+        if issubclass(kind, BrokeError) and kind.__module__ == errors.__name__
+    ]
+    tree = inspect.getdoc(errors) or ""
+    drawn = "\n".join(line[4:] for line in tree.splitlines() if line.startswith("    "))
+    head = "# Errors\n\n```text\n" + drawn + "\n```\n\n"
+    head += "The code is what a client sees in an error frame, and the reason under which drops are counted.\n\n"
+    return head + "| exception | code | meaning |\n| --- | --- | --- |\n" + "\n".join(rows) + "\n"
+
+
+def keys_page() -> str:
+    """Every Redis key with its type and meaning."""
+    rows = [*_key_rows(ClusterKeys("gobroke")), *_key_rows(QueueKeys("gobroke", "QUEUE"))]
+    head = (
+        "# Keys in Redis\n\nWith the default prefix. Keys below `gobroke:dramatiq:` are Dramatiq's own, with Dramatiq's type "
+        "and meaning.\n\n| key | holds |\n| --- | --- |\n"
+    )
+    return head + "\n".join(rows) + "\n"
+
+
+def codes_page() -> str:
+    """Every close code."""
+    rows = [f"| {code.value} | `{code.name}` | {_advice(code)} |" for code in CloseCode]
+    head = (
+        "# Close codes\n\n"
+        + _first_paragraph(CloseCode)
+        + "\n\n| code | name | connect again? |\n| --- | --- | --- |\n"
+    )
+    return head + "\n".join(rows) + "\n"
+
+
+def _key_rows(keys: ClusterKeys | QueueKeys) -> Iterator[str]:
+    for name, member in vars(type(keys)).items():
+        if name.startswith("_") or not (isinstance(member, property) or inspect.isfunction(member)):
+            continue
+        if isinstance(member, property):
+            value, doc = getattr(keys, name), inspect.getdoc(member.fget)
+        else:
+            arguments = [parameter.upper() for parameter in list(inspect.signature(member).parameters)[1:]]
+            value, doc = member(keys, *arguments), inspect.getdoc(member)
+        shown = value if isinstance(value, str) else "`, `".join(value)
+        yield f"| `{shown}` | {' '.join((doc or '').split())} |"
+
+
+def _advice(code: CloseCode) -> str:
+    if code >= 4500:
+        return "no: it would end the same way"
+    return (
+        "yes" if code >= 4000 or code in (CloseCode.GOING_AWAY, CloseCode.INTERNAL_ERROR) else "after mending the cause"
+    )
+
+
+def _first_line(kind: type) -> str:
+    return (inspect.getdoc(kind) or "").splitlines()[0]
+
+
+def _first_paragraph(kind: type) -> str:
+    return (inspect.getdoc(kind) or "").split("\n\n")[0]
+
+
+def pages() -> dict[Path, str]:
+    """What each page should hold."""
+    made = {
+        "settings.md": settings_page(),
+        "errors.md": errors_page(),
+        "keys.md": keys_page(),
+        "close-codes.md": codes_page(),
+    }
+    return {PAGES / name: text.replace("\n\n", "\n\n" + NOTE, 1) for name, text in made.items()}
+
+
+def main() -> int:
+    """Write the pages, or only look."""
+    stale = [path for path, text in pages().items() if not path.exists() or path.read_text() != text]
+    if "--check" in sys.argv:
+        for path in stale:
+            print(f"{path.name} is out of date: run python docs/generate_reference.py")
+        return 1 if stale else 0
+    for path in stale:
+        path.write_text(pages()[path])
+        print(f"wrote {path.name}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,38 @@
+"""Where redis-py's errors become ours. A command that is wrong stays what it is: a bug, not an outage."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from gobroke_dist.errors import RedisUnavailable
+
+_OUTAGES = (RedisConnectionError, RedisTimeoutError, OutOfMemoryError, ReadOnlyError, OSError)
+# The first word of a server's refusal; inside a script, Redis 6.2 puts words and a minus before it.
+_REFUSALS = re.compile(
+    r"(?:^|[\s-])(OOM|MISCONF|READONLY|NOREPLICAS|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|LOADING|BUSY|UNKILLABLE)\s"
+)
+
+
+def translate(error: Exception) -> Exception:
+    """``RedisUnavailable`` where Redis can't be reached, is silent or refuses; else the error itself."""
+    outage = isinstance(error, _OUTAGES) or (isinstance(error, ResponseError) and _REFUSALS.search(str(error)))
+    if not outage:
+        return error
+    made = RedisUnavailable(str(error) or type(error).__name__)
+    made.__cause__ = error
+    return made
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raises within come out as ``translate`` has them."""
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        raise translate(error) from error

@@ -1,0 +1,171 @@
+"""Commands in one line: sent in the order of the calls, as few trips as possible, never more than one under way.
+
+While a trip is under way new calls gather, so the busier the process, the larger the batch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar
+
+import redis.asyncio
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoScriptError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from gobroke_dist.backends.redis.errors import translate
+from gobroke_dist.backends.redis.scripts import Script
+from gobroke_dist.errors import QueueFull
+
+T = TypeVar("T")
+Word = bytes | str | int
+
+_BATCH_CALLS = 1000
+_BATCH_BYTES = 4 << 20
+_WAITING_BYTES = 64 << 20
+
+
+@dataclass(slots=True)
+class _Call(Generic[T]):
+    command: tuple[Word, ...]
+    size: int
+    script: Script | None
+    read: Callable[[Any], T]
+    future: asyncio.Future[T]
+
+    def settle(self, reply: Any) -> None:
+        if self.future.done():
+            return
+        try:
+            if isinstance(reply, Exception):
+                raise translate(reply)
+            self.future.set_result(self.read(reply))
+        except Exception as error:  # noqa: BLE001 - it belongs to whoever awaits the future
+            _fail(self.future, error)
+
+    def with_source(self) -> _Call[T]:
+        assert self.script is not None
+        return replace(self, command=("EVAL", self.script.source, *self.command[2:]))
+
+
+class Line:
+    """Takes calls from one event loop. It owns no connection between two batches, so it needs no closing.
+
+    Args:
+        redis: the client to send with; its read timeout bounds every wait.
+        name: what is full, in the text of ``QueueFull``.
+        limit: how many calls may wait; memory is bounded as well.
+        repeat: whether every call may be carried out twice, so that a lost connection is worth a second try.
+    """
+
+    def __init__(self, redis: redis.asyncio.Redis, *, name: str, limit: int, repeat: bool) -> None:
+        self._redis = redis
+        self._name = name
+        self._limit = limit
+        self._repeat = repeat
+        self._waiting: deque[_Call[Any]] = deque()
+        self._bytes = 0
+        self._task: asyncio.Task[None] | None = None
+
+    def call(self, *command: Word, read: Callable[[Any], T]) -> asyncio.Future[T]:
+        """Take a place in the line. The future: what ``read`` makes of the reply. It may be left unawaited.
+
+        Raises (when awaited):
+            RedisUnavailable: it is not known to have been carried out.
+            QueueFull: too much waits; it was not sent.
+        """
+        return self._add(command, None, read)
+
+    def run(
+        self, script: Script, keys: Sequence[str], args: Sequence[Word], *, read: Callable[[Any], T]
+    ) -> asyncio.Future[T]:
+        """The same for a script, which is sent in full only to a server that does not know it."""
+        return self._add(("EVALSHA", script.sha, len(keys), *keys, *args), script, read)
+
+    async def flush(self) -> None:
+        """Wait until all that was taken is settled."""
+        while self._task and not self._task.done():
+            await asyncio.wait({self._task})
+
+    def _add(self, command: tuple[Word, ...], script: Script | None, read: Callable[[Any], T]) -> asyncio.Future[T]:
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        size = sum(8 if isinstance(word, int) else len(word) for word in command)
+        waiting = len(self._waiting)
+        if waiting >= self._limit or (waiting and self._bytes + size > _WAITING_BYTES):
+            _fail(future, QueueFull(self._name, waiting))
+            return future
+        self._waiting.append(_Call(command, size, script, read, future))
+        self._bytes += size
+        if self._task is None or self._task.done():
+            self._task = loop.create_task(self._drain())
+        return future
+
+    async def _drain(self) -> None:
+        while self._waiting:
+            batch = self._take()
+            try:
+                await self._carry_out(batch)
+            except asyncio.CancelledError:
+                for call in (*batch, *self._take_all()):
+                    call.future.cancel()
+                raise
+
+    async def _carry_out(self, batch: Sequence[_Call[Any]]) -> None:
+        try:
+            replies = await self._send(batch)
+        except Exception as error:  # noqa: BLE001 - it belongs to whoever awaits the futures
+            # Who waits behind a Redis that is silent has waited for it as long as the batch has.
+            silent = self._take_all() if isinstance(error, RedisTimeoutError) else ()
+            for call in (*batch, *silent):
+                call.settle(error)
+            return
+        unknown = [call for call, reply in zip(batch, replies, strict=True) if _not_loaded(call, reply)]
+        for call, reply in zip(batch, replies, strict=True):
+            if not _not_loaded(call, reply):
+                call.settle(reply)
+        if unknown:
+            await self._carry_out([call.with_source() for call in unknown])
+
+    async def _send(self, batch: Sequence[_Call[Any]]) -> list[Any]:
+        try:
+            return await self._trip(batch)
+        except RedisConnectionError:
+            if not self._repeat:
+                raise
+            return await self._trip(batch)
+
+    async def _trip(self, batch: Sequence[_Call[Any]]) -> list[Any]:
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for call in batch:
+                pipe.execute_command(*call.command)
+            return await pipe.execute(raise_on_error=False)
+
+    def _take(self) -> list[_Call[Any]]:
+        batch = [self._pop()]
+        size = batch[0].size
+        while self._waiting and len(batch) < _BATCH_CALLS and size + self._waiting[0].size <= _BATCH_BYTES:
+            batch.append(self._pop())
+            size += batch[-1].size
+        return batch
+
+    def _take_all(self) -> list[_Call[Any]]:
+        return [self._pop() for _ in range(len(self._waiting))]
+
+    def _pop(self) -> _Call[Any]:
+        call = self._waiting.popleft()
+        self._bytes -= call.size
+        return call
+
+
+def _not_loaded(call: _Call[Any], reply: Any) -> bool:
+    return isinstance(reply, NoScriptError) and call.script is not None and call.command[0] == "EVALSHA"
+
+
+def _fail(future: asyncio.Future[Any], error: Exception) -> None:
+    if not future.done():
+        future.set_exception(error)
+        future.exception()  # marks it as seen: nobody has to await it

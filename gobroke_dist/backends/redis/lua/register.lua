@@ -1,0 +1,39 @@
+-- Makes a client known, unless another session of it is on a living member.
+--
+-- KEYS[1]  members        ZSET  node -> lease end, ms of this server's clock
+-- KEYS[2]  clients        HASH  uuid -> registration
+-- KEYS[3]  last_messages  HASH  uuid -> Unix ms
+-- KEYS[4]  node_clients of the client's node, SET of uuids
+-- ARGV[1]  the client's node
+-- ARGV[2]  its uuid
+-- ARGV[3]  its registration
+-- ARGV[4]  the part of it that tells this session from others
+-- ARGV[5]  its last message, Unix ms
+-- Returns {'registered'}, {'taken', node of the other session} or {'expired'}: the client's own node has no lease
+--
+-- Atomic: of two nodes that register one uuid at once, one must lose.
+
+if redis.replicate_commands then redis.replicate_commands() end
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+
+local function living(node)
+  local lease_end = redis.call('ZSCORE', KEYS[1], node)
+  return lease_end and tonumber(lease_end) > now
+end
+
+if not living(ARGV[1]) then
+  return {'expired'}
+end
+local stored = redis.call('HGET', KEYS[2], ARGV[2])
+if stored and string.sub(stored, 1, #ARGV[4]) ~= ARGV[4] then
+  local name = string.match(stored, '^{"node":(".-"),"session":"')
+  local node = cjson.decode('[' .. name .. ']')[1]
+  if living(node) then
+    return {'taken', node}
+  end
+end
+redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])
+redis.call('HSET', KEYS[3], ARGV[2], ARGV[5])
+redis.call('SADD', KEYS[4], ARGV[2])
+return {'registered'}

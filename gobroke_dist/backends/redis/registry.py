@@ -1,0 +1,161 @@
+"""The registry on Redis: its clock decides leases, and every step is one script that may run twice."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+import redis.asyncio
+
+from gobroke_dist.backends.redis.line import Line, Word
+from gobroke_dist.backends.redis.scripts import Script, load
+from gobroke_dist.backends.registration import decode, encodable, encode, head, last_message_ms, node_head
+from gobroke_dist.client import Client
+from gobroke_dist.errors import ClientAlreadyExists, NotRunning, QueueFull, RedisUnavailable
+from gobroke_dist.keys import ClusterKeys
+from gobroke_dist.registry import Member, Page
+
+T = TypeVar("T")
+
+_RENEW, _LEAVE, _SWEEP, _MEMBERS, _REGISTER, _UNREGISTER, _UPDATE, _LOCATE, _PAGE = (
+    load(__package__, name)
+    for name in ("renew", "leave", "sweep", "members", "register", "unregister", "update", "locate", "page")
+)
+_CHUNK = 500  # clients that one script call handles, so that none holds Redis up for long
+_SWEEPS = 10  # script calls that one renewal may spend on a dead member
+_member_decoder = msgspec.json.Decoder(Member)
+
+
+class RedisRegistry:
+    """One member's registry. It closes nothing: ``redis`` is its owner's.
+
+    Args:
+        redis: a client of ``connection.connect``.
+        keys: where everything is.
+        lease: seconds.
+        pending_limit: calls that may wait to be sent; one more is refused.
+    """
+
+    def __init__(
+        self, redis: redis.asyncio.Redis, keys: ClusterKeys, lease: float, *, pending_limit: int = 10_000
+    ) -> None:
+        self._keys = keys
+        self._lease_ms = int(lease * 1000)
+        self._line = Line(redis, name="the registry", limit=pending_limit, repeat=True)
+        self._member: Member | None = None
+        self._leases = 1
+
+    async def join(self, member: Member) -> None:
+        self._member = member
+        await self._extend(member)
+
+    async def renew(self) -> bool:
+        if self._member is None:
+            raise NotRunning("renewing a lease")
+        held, dead = await self._extend(self._member)
+        if dead:
+            # Whoever renews next goes on with it, so a failure here is nobody's loss.
+            with contextlib.suppress(RedisUnavailable):
+                await self._sweep(dead, most=_SWEEPS)
+        return held
+
+    async def leave(self) -> None:
+        member, self._member = self._member, None
+        if member is None:
+            return
+        await self._run(_LEAVE, [self._keys.members], [member.node])
+        await self._sweep(member.node)
+
+    async def members(self) -> list[Member]:
+        found = await self._run(_MEMBERS, [self._keys.members, self._keys.member_info], [])
+        return [_member_decoder.decode(info) for info in found]
+
+    async def register(self, client: Client) -> None:
+        keys = [*self._client_keys, self._keys.node_clients(client.node)]
+        args: list[Word] = [client.node, client.uuid, encode(client), head(client), last_message_ms(client)]
+        outcome, *where = await self._run(_REGISTER, keys, args)
+        if outcome == b"taken":
+            raise ClientAlreadyExists(client.uuid, where[0].decode())
+        if outcome == b"expired":
+            raise RedisUnavailable(f"the lease of {client.node} has run out; it is renewed soon")
+
+    async def unregister(self, client: Client) -> bool:
+        keys = [self._keys.clients, self._keys.last_messages, self._keys.node_clients(client.node)]
+        return bool(await self._run(_UNREGISTER, keys, [client.uuid, head(client)]))
+
+    async def update(self, clients: Sequence[Client]) -> None:
+        keys = [self._keys.clients, self._keys.last_messages]
+        written = [
+            (client.uuid, head(client), registration, last_message_ms(client))
+            for client, registration in encodable(clients)
+        ]
+        await self._run_all(_UPDATE, keys, ([word for one in part for word in one] for part in _chunks(written)))
+
+    async def locate(self, uuids: Iterable[str]) -> dict[str, Client]:
+        parts = await self._run_all(_LOCATE, self._client_keys, _chunks(list(uuids)))
+        return {client.uuid: client for part in parts for client in _clients(part)}
+
+    async def page(self, cursor: str = "", count: int = 1000) -> Page:
+        following, found = await self._run(_PAGE, self._client_keys, [cursor or "0", max(count, 1)])
+        return Page(tuple(_clients(found)), "" if following == b"0" else following.decode())
+
+    async def count(self) -> int:
+        with _refused():
+            return await self._line.call("HLEN", self._keys.clients, read=int)
+
+    @property
+    def _client_keys(self) -> list[str]:
+        return [self._keys.members, self._keys.clients, self._keys.last_messages]
+
+    async def _extend(self, member: Member) -> tuple[bool, str]:
+        args: list[Word] = [member.node, self._lease_ms, _info(member, self._leases), _info(member, self._leases + 1)]
+        held, dead = await self._run(_RENEW, [self._keys.members, self._keys.member_info], args)
+        if not held:
+            self._leases += 1
+        return bool(held), dead.decode()
+
+    async def _sweep(self, node: str, *, most: int | None = None) -> None:
+        keys = [self._keys.members, self._keys.member_info, self._keys.clients, self._keys.last_messages]
+        keys.append(self._keys.node_clients(node))
+        swept = 0
+        while await self._run(_SWEEP, keys, [node, node_head(node), _CHUNK]):
+            swept += 1
+            if swept == most:
+                return
+
+    async def _run(self, script: Script, keys: Sequence[str], args: Sequence[Word]) -> Any:
+        with _refused():
+            return await self._line.run(script, keys, args, read=_as_it_is)
+
+    async def _run_all(self, script: Script, keys: Sequence[str], parts: Iterable[Sequence[Word]]) -> list[Any]:
+        calls = [self._line.run(script, keys, part, read=_as_it_is) for part in parts]
+        with _refused():
+            return list(await asyncio.gather(*calls))
+
+
+@contextlib.contextmanager
+def _refused() -> Iterator[None]:
+    try:
+        yield
+    except QueueFull as error:
+        raise RedisUnavailable(f"it answers too slowly: {error}") from error
+
+
+def _as_it_is(reply: Any) -> Any:
+    return reply
+
+
+def _info(member: Member, lease: int) -> bytes:
+    return msgspec.json.encode({**msgspec.to_builtins(member), "lease": lease})
+
+
+def _clients(found: Sequence[bytes]) -> Iterator[Client]:
+    threes = zip(found[::3], found[1::3], found[2::3], strict=True)
+    return (decode(uuid.decode(), registration, int(ms)) for uuid, registration, ms in threes)
+
+
+def _chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    return (items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK))

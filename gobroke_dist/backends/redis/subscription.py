@@ -1,0 +1,125 @@
+"""Channels that are listened to, on one connection that is replaced when it breaks or falls silent."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import redis.asyncio
+from redis.asyncio.client import PubSub
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+
+from gobroke_dist.backends.redis.errors import translated
+from gobroke_dist.metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+_FIRST_PAUSE = 0.05
+_LONGEST_PAUSE = 2.0
+
+
+class Subscription:
+    """Hands over each payload in order, on the event loop. What is published while it reconnects is lost.
+
+    Args:
+        redis: a client made with ``blocking=True``: its reads must have no timeout of their own.
+        channels: what to listen to.
+        deliver: gets every payload; must not raise.
+        timeout: seconds to wait for an answer of Redis. After half of it in silence Redis is asked for a
+            sign of life, so a peer that is gone is noticed within one and a half.
+        metrics: counts ``bus_reconnects``.
+    """
+
+    def __init__(
+        self,
+        redis: redis.asyncio.Redis,
+        channels: Sequence[str],
+        deliver: Callable[[bytes], None],
+        *,
+        timeout: float,
+        metrics: Metrics,
+    ) -> None:
+        self._redis = redis
+        self._channels = channels
+        self._deliver = deliver
+        self._timeout = timeout
+        self._metrics = metrics
+        self._task: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Subscribe; returns when Redis has confirmed it.
+
+        Raises:
+            RedisUnavailable: it did not.
+        """
+        with translated():
+            pubsub = await self._subscribed()
+        self._task = asyncio.create_task(self._run(pubsub))
+
+    async def close(self) -> None:
+        """Listen no longer. Safe to call twice."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait({task})
+
+    async def _run(self, pubsub: PubSub) -> None:
+        while True:
+            try:
+                await self._listen(pubsub)
+            except (RedisError, OSError) as error:
+                log.warning("lost the subscription, subscribing again: %s", error)
+            except Exception:
+                log.exception("listening ended in a way that it should not; subscribing again")
+            finally:
+                await pubsub.aclose()  # type: ignore[no-untyped-call]
+            pubsub = await self._again()
+            self._metrics.count("bus_reconnects")
+
+    async def _again(self) -> PubSub:
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                return await self._subscribed()
+            except (RedisError, OSError) as error:
+                log.warning("can't subscribe, trying again in %.2f s: %s", pause, error)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    async def _subscribed(self) -> PubSub:
+        pubsub = self._redis.pubsub()
+        try:
+            async with asyncio.timeout(self._timeout):
+                await pubsub.subscribe(*self._channels)
+                for _ in self._channels:
+                    if await self._read(pubsub, self._timeout) is None:
+                        raise RedisConnectionError(f"subscription not confirmed within {self._timeout:g} s")
+        except BaseException:
+            await pubsub.aclose()  # type: ignore[no-untyped-call]
+            raise
+        return pubsub
+
+    async def _listen(self, pubsub: PubSub) -> None:
+        asked = False
+        while True:
+            response = await self._read(pubsub, self._timeout if asked else self._timeout / 2)
+            if response is None:
+                if asked:
+                    raise RedisConnectionError(f"no sign of life for {self._timeout * 1.5:g} s")
+                await self._ask(pubsub)
+            elif response[0] == b"message":
+                self._deliver(response[2])
+            asked = response is None
+
+    async def _ask(self, pubsub: PubSub) -> None:
+        async with asyncio.timeout(self._timeout):
+            await pubsub.ping()
+
+    @staticmethod
+    async def _read(pubsub: PubSub, timeout: float) -> Any:
+        # Past PubSub's own reading, which reconnects in silence: a gap must be seen here.
+        assert pubsub.connection is not None
+        return await pubsub.connection.read_response(timeout=timeout, disconnect_on_error=False, push_request=True)

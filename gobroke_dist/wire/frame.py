@@ -1,0 +1,213 @@
+"""What crosses between a client and an edge: the JSON envelope, or whatever the application likes.
+
+``JSONProtocol``, client to server: one JSON object in each frame. ::
+
+    {"to_logic": "chat" | ["a", "b"],         at least one recipient, of either kind; at most 1,000 of each
+     "to_client": "uuid" | ["uuid", ...],
+     "data": <any JSON>,                      the payload: exactly these bytes become message_raw
+     "uuid": "id",                            optional: the message's id, so that sending it again is safe
+     "metadata": {...}}                       optional
+
+Any other field is refused, and so is a field given twice. Inside ``data`` nothing is looked at but its syntax: a
+logic that cares for duplicate keys there declares a ``payload`` model.
+
+Server to client, told apart by ``type``::
+
+    {"type": "welcome", "client": "uuid", "node": "id"}
+    {"type": "message", "uuid": "id", "data": <any JSON>, "from_client": "uuid", "from_logic": "name", "metadata": {}}
+    {"type": "error", "code": "word", "text": "what was wrong", "uuid": "id of the message", "field": "to_logic[1]"}
+
+A field that has nothing to say is left out. ``data`` is the payload as its sender wrote it, if that is JSON. One
+that is not comes as a string: as ``text`` in place of ``data`` if it is UTF-8, otherwise as ``base64``. So a frame is
+always one valid JSON text.
+
+``RawProtocol``: a frame is a payload, both ways, and nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import UNSET, Meta, Raw, UnsetType
+
+from gobroke_dist.client import Client
+from gobroke_dist.errors import BrokeError, FrameInvalid
+from gobroke_dist.message import Message
+
+MAX_RECIPIENTS: Final = 1000
+"""How many clients, and how many logics, one frame of a client may name."""
+
+MAX_DIGITS: Final = 4300
+"""Longest integer in a frame: the longest that Python reads (``sys.get_int_max_str_digits``)."""
+
+_Id = Annotated[str, Meta(min_length=1, max_length=128)]
+_Ids = _Id | Annotated[list[_Id], Meta(max_length=MAX_RECIPIENTS)]
+
+
+class Envelope(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """A client's frame."""
+
+    data: Raw
+    to_logic: _Ids = ""
+    to_client: _Ids = ""
+    uuid: _Id | None = None
+    metadata: dict[str, Any] | None = None
+
+
+class MessageFrame(msgspec.Struct, tag_field="type", tag="message", omit_defaults=True, frozen=True):
+    """A message to a client. One of ``data``, ``text`` and ``base64`` is set."""
+
+    uuid: str
+    data: Raw | UnsetType = UNSET
+    text: str | UnsetType = UNSET
+    base64: str | UnsetType = UNSET
+    from_client: str | None = None
+    from_logic: str | None = None
+    metadata: dict[str, Any] = {}
+
+
+class WelcomeFrame(msgspec.Struct, tag_field="type", tag="welcome", frozen=True):
+    """The first frame on a connection."""
+
+    client: str
+    node: str
+
+
+class ErrorFrame(msgspec.Struct, tag_field="type", tag="error", omit_defaults=True, frozen=True):
+    """What went wrong with a message of this client."""
+
+    code: str
+    text: str
+    uuid: str | None = None
+    field: str | None = None
+
+
+class _Key:
+    """The name of a field, equal to nothing else: a dict of these keeps what JSON says twice."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+_encode = msgspec.json.Encoder().encode
+_envelope = msgspec.json.Decoder(Envelope)
+_fields = msgspec.json.Decoder(dict[_Key, Raw], dec_hook=lambda _, name: _Key(name))
+_syntax = msgspec.json.Decoder(Raw)
+_FIELD: Final = re.compile(r"at `\$\.([^`]+)`|field `([^`]+)`")
+_DIGITS: Final = bytes(ord("0") if chr(byte).isdecimal() and byte < 128 else ord("x") for byte in range(256))
+_TOO_LONG: Final = b"0" * (MAX_DIGITS + 1)
+
+
+class JSONProtocol:
+    """The envelope above. Payloads are neither parsed nor written anew, only checked."""
+
+    name: str = "json"
+    binary: bool = False
+
+    def decode(self, frame: bytes, client: Client) -> Message:
+        """The message in a client's frame. Raises ``FrameInvalid``, with ``field`` where one is wrong."""
+        try:
+            envelope = _read(frame)
+        except UnicodeDecodeError as error:
+            raise FrameInvalid(f"the frame is not UTF-8: byte {error.start} is wrong") from None
+        except RecursionError:
+            raise FrameInvalid("the frame is nested too deeply") from None
+        except msgspec.ValidationError as error:
+            raise _invalid(str(error)) from None
+        except msgspec.DecodeError as error:
+            raise FrameInvalid(_explain(str(error))) from None
+        if not envelope.to_logic and not envelope.to_client:
+            raise FrameInvalid("the frame names no recipient: give to_logic, to_client or both", field="to_logic")
+        return Message(
+            to_client=envelope.to_client or (),
+            to_logic=envelope.to_logic or (),
+            from_client=client,
+            message_raw=bytes(envelope.data),
+            metadata=envelope.metadata,
+            uuid=envelope.uuid,
+        )
+
+    def encode(self, message: Message) -> bytes:
+        """Raises ``TypeError`` or ``ValueError`` when ``metadata`` is not JSON-able."""
+        data, text, base64 = _payload(message.message_raw)
+        sender = message.from_client.uuid if message.from_client else None
+        return _encode(
+            MessageFrame(message.uuid, data, text, base64, sender, message.from_logic, metadata=message.metadata)
+        )
+
+    def encode_error(self, error: BrokeError, uuid: str | None) -> bytes:
+        return _encode(ErrorFrame(error.code, str(error), uuid, getattr(error, "field", None)))
+
+    def encode_welcome(self, client: Client) -> bytes:
+        return _encode(WelcomeFrame(client.uuid, client.node))
+
+
+class RawProtocol:
+    """A frame is a payload. It has no welcome and no errors; a client's frames all go to the same logics.
+
+    Args:
+        to_logic: the names of these logics.
+    """
+
+    name: str = "raw"
+    binary: bool = True
+
+    def __init__(self, to_logic: str | tuple[str, ...]) -> None:
+        self.to_logic = (to_logic,) if isinstance(to_logic, str) else to_logic
+
+    def decode(self, frame: bytes, client: Client) -> Message:
+        return Message(to_logic=self.to_logic, from_client=client, message_raw=frame)
+
+    def encode(self, message: Message) -> bytes:
+        return message.message_raw
+
+    def encode_error(self, error: BrokeError, uuid: str | None) -> None:
+        return None
+
+    def encode_welcome(self, client: Client) -> None:
+        return None
+
+
+def _read(frame: bytes) -> Envelope:
+    if not frame.isascii():
+        frame.decode("utf-8")  # msgspec does not look into the strings that it skips
+    envelope = _envelope.decode(frame)
+    _refuse_twice(frame)
+    if len(frame) > MAX_DIGITS and _TOO_LONG in frame.translate(_DIGITS):
+        msgspec.json.decode(envelope.data)  # refuses what Python could not read; digits in a string are fine
+    return envelope
+
+
+def _refuse_twice(frame: bytes) -> None:
+    seen: set[str] = set()
+    for key in _fields.decode(frame):
+        if key.name in seen:
+            raise FrameInvalid(f"the frame has the field {key.name!r} twice", field=key.name)
+        seen.add(key.name)
+
+
+def _invalid(text: str) -> FrameInvalid:
+    where = _FIELD.search(text)
+    return FrameInvalid(f"the frame is invalid: {text}", field=(where[1] or where[2]) if where else None)
+
+
+def _explain(text: str) -> str:
+    if "truncated" in text:
+        return "the frame is not valid JSON: it ends too early, or has one half of a surrogate pair"
+    return f"the frame is not valid JSON: {text.removeprefix('JSON is malformed: ')}"
+
+
+def _payload(raw: bytes) -> tuple[Raw | UnsetType, str | UnsetType, str | UnsetType]:
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return UNSET, UNSET, b64encode(raw).decode("ascii")
+    try:
+        return _syntax.decode(raw), UNSET, UNSET
+    except (msgspec.DecodeError, RecursionError):
+        return UNSET, text, UNSET
