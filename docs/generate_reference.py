@@ -52,7 +52,7 @@ def keys_page() -> str:
     """Every Redis key with its type and meaning."""
     rows = [*_key_rows(ClusterKeys("gobroke")), *_key_rows(QueueKeys("gobroke", "QUEUE"))]
     head = (
-        "# Keys in Redis\n\nWith the default prefix. Keys below `gobroke:dramatiq:` are Dramatiq's own, with Dramatiq's type "
+        "# Keys in Redis\n\nWith the default prefix. Keys below `gobroke:dramatiq:` are Dramatiq's own, with its type "
         "and meaning.\n\n| key | holds |\n| --- | --- |\n"
     )
     return head + "\n".join(rows) + "\n"

@@ -8,12 +8,9 @@ import importlib.util
 import os
 import sys
 from types import ModuleType
-from typing import TYPE_CHECKING
 
+from gobroke_dist.broke import Broke
 from gobroke_dist.errors import ApplicationNotFound
-
-if TYPE_CHECKING:
-    from gobroke_dist.broke import Broke
 
 
 def load(path: str) -> Broke:
@@ -78,8 +75,6 @@ def _attribute(path: str, module: ModuleType, dotted: str) -> object:
 
 
 def _checked(path: str, found: object) -> Broke:
-    from gobroke_dist.broke import Broke  # noqa: PLC0415 - imports every role; needed only here
-
     if isinstance(found, Broke):
         return found
     kind = f"the class {found.__name__}" if isinstance(found, type) else f"a {type(found).__name__}"

@@ -80,5 +80,5 @@ async def close_local(hub: Hub, uuid: str, session_id: str | None = None) -> boo
     endpoint = hub.endpoint_of(session)
     session.close(CloseCode.REMOVED, "removed")
     if endpoint is not None:
-        await endpoint.disconnect(session)
+        await endpoint.close(session)
     return True

@@ -145,6 +145,14 @@ class QueueKeys:
         """HASH id -> how often it was delivered."""
         return f"{self._own}:deliveries"
 
+    def done(self, worker: str) -> str:
+        """HASH of what a worker did last: thread -> fence it settled; ``fetch`` -> number of its last fetch."""
+        return f"{self._own}:done:{worker}"
+
+    def worker_queues(self, worker: str) -> str:
+        """SET of the queues that a worker consumes, for whoever has to take its messages; one for all queues."""
+        return f"{self.prefix}:worker-queues:{worker}"
+
     @property
     def later(self) -> str:
         """ZSET id -> when it is due, in milliseconds of Redis' own clock."""

@@ -6,16 +6,22 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 from gobroke_dist.bus import Reply
+from gobroke_dist.calling import Calling
 from gobroke_dist.client import Client
+from gobroke_dist.clock import SystemClock
 from gobroke_dist.directory import close_local
 from gobroke_dist.endpoint import Endpoint
 from gobroke_dist.errors import BrokeError, ClientAlreadyExists, Draining, FrameInvalid
+from gobroke_dist.logic import LogicBase, LogicType, Tick
 from gobroke_dist.message import Message
 from gobroke_dist.runtime import Runtime
+from gobroke_dist.schedule import schedule_of
 from gobroke_dist.session import FrameProtocol, OutboxLimits, Session
 from gobroke_dist.settings import Settings
+from gobroke_dist.ticker import Ticker
 from gobroke_dist.wire import node as wire
 
 log = logging.getLogger(__name__)
@@ -37,7 +43,6 @@ class Node:
         self.endpoints = endpoints
         self.draining = False
         self._touched: dict[str, Client] = {}
-        self._work: set[asyncio.Task[None]] = set()
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -58,6 +63,7 @@ class Node:
         await self.runtime.registry.join(self.runtime.member(self.addresses))
         self.runtime.keep(self._register_all)
         self.runtime.every(_WRITE_BEHIND_SECONDS, self._write_behind)
+        self._start_tickers()
 
     async def stop(self) -> None:
         """Send every client away, finish what runs, and leave the cluster."""
@@ -192,10 +198,19 @@ class Node:
                 continue
             return
 
+    def _start_tickers(self) -> None:
+        """PASSIVE logic of the scope ``node``: for this node's own clients (contract P5)."""
+        now = SystemClock().now
+        for logic in self.runtime.application.logics.values():
+            if logic.logic_type is LogicType.PASSIVE and logic.scope == "node":
+                ticker = Ticker(schedule_of(logic), now, partial(self._tick, logic))
+                self.runtime.spawn(ticker.run(now()))
+
+    async def _tick(self, logic: LogicBase, nominal: datetime) -> None:
+        await self.runtime.runner.run(logic, Tick(nominal=nominal, scheduler=self.runtime.node), Calling())
+
     def _spawn(self, work: Coroutine[object, object, None]) -> None:
-        task = asyncio.get_running_loop().create_task(_reported(work))
-        self._work.add(task)
-        task.add_done_callback(self._work.discard)
+        self.runtime.spawn(_reported(work))
 
 
 async def _reported(work: Coroutine[object, object, None]) -> None:

@@ -8,7 +8,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from uuid import uuid4
@@ -101,7 +101,7 @@ class Runtime:
             immediate=self.outlet,
             timeout=settings.redis_timeout + settings.request_timeout,
         )
-        self._background: list[asyncio.Task[None]] = []
+        self._background: set[asyncio.Task[None]] = set()
 
     def outlet(self, *, from_client: bool = False) -> ImmediateOutlet:
         """A new outlet for what goes out at once."""
@@ -123,7 +123,7 @@ class Runtime:
             await self._commands.ping()
         except redis.RedisError as error:
             raise RedisUnavailable(f"{_masked(self.settings)} does not answer ({error})") from None
-        await self.producer.start()
+        self.producer.start()
         await self.registry.join(self.member(addresses))
 
     def member(self, addresses: tuple[str, ...]) -> Member:
@@ -143,14 +143,21 @@ class Runtime:
 
     def every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
         """Do ``work`` again and again until the process closes; what fails is logged and tried again."""
-        self._background.append(asyncio.create_task(_repeat(seconds, work)))
+        self.spawn(_repeat(seconds, work))
+
+    def spawn(self, work: Coroutine[object, object, None]) -> None:
+        """Run something until it ends, or the process closes. It must handle its own errors."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
 
     async def close(self) -> None:
         """Leave the cluster: finish DISPATCHED work, flush what waits, give up the lease."""
         await self.dispatcher.drain(self.settings.drain_timeout)
-        for task in self._background:
+        background = tuple(self._background)
+        for task in background:
             task.cancel()
-        await asyncio.gather(*self._background, return_exceptions=True)
+        await asyncio.gather(*background, return_exceptions=True)
         for step in (self.registry.leave, self.producer.close, self.bus.close):
             with contextlib.suppress(BrokeError):
                 await step()

@@ -14,8 +14,8 @@ import logging
 import os
 import signal
 from asyncio.subprocess import PIPE, STDOUT, Process
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from gobroke_dist.errors import CouldNotStartProcessor
@@ -56,10 +56,12 @@ class Child:
         name: unique; stands before each line that it prints.
         command: gives the program and its arguments; called with the report of the last start (None at first)
             and the number of the descriptor to report on.
+        environment: added to this process's own.
     """
 
     name: str
     command: Callable[[Report | None, int], Sequence[str]]
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 class StartFailed(CouldNotStartProcessor):
@@ -206,6 +208,7 @@ class _Keeper:
             stdout=PIPE,
             stderr=STDOUT,
             pass_fds=(ready_fd,),
+            env={**os.environ, **self.child.environment},
             # Ctrl+C in the terminal reaches this process alone, which then ends its children in order.
             start_new_session=True,
             limit=_LONGEST_LINE,

@@ -1,1 +1,1 @@
-"""WORKER logic as Dramatiq actors on strictly ordered queues; the only package that imports dramatiq."""
+"""Strictly ordered WORKER queues on stock Dramatiq: the only package that imports it."""

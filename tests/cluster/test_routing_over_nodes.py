@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
-from tests.eventually import eventually
 
 from gobroke_dist import (
     Client,
@@ -14,8 +15,11 @@ from gobroke_dist import (
     LogicBase,
     LogicType,
     Message,
+    Settings,
 )
+from gobroke_dist.backends.redis.connection import connect
 from tests.cluster.conftest import Cluster
+from tests.eventually import eventually
 
 
 class Counting(LogicBase):
@@ -64,14 +68,37 @@ async def test_r5_seed_defect_messages_from_one_sender_arrive_in_the_order_sent(
 async def test_r4_seed_defect_a_message_for_one_node_reaches_that_node_alone(cluster: Cluster) -> None:
     """A third node hears nothing of a message between two others."""
     one, two, three = await cluster.edge(), await cluster.edge(), await cluster.edge()
-    heard: list[bytes] = []
-    original = three.node._arrived
-    three.node.runtime.bus._receive = lambda data, reply: (heard.append(data), original(data, reply))  # type: ignore[attr-defined]
     ann = await one.stub.simulate_client_connection()
-    ben = await two.stub.simulate_client_connection()
-    await one.stub.simulate_client_message(ann, [ben], b"for ben")
-    assert (await two.stub.next_message(ben, timeout=5)).message_raw == b"for ben"
-    assert heard == []
+    bens = [await two.stub.simulate_client_connection() for _ in range(5)]
+    async with listening(cluster.settings) as heard:
+        await one.stub.simulate_client_message(ann, bens, b"for ben")
+        assert (await two.stub.next_message(bens[0], timeout=5)).message_raw == b"for ben"
+        await one.broke.send_message(Message(to_all=True, message_raw=b"all"))
+        await eventually(lambda: len(heard) == 2, within=5)
+    keys = one.node.runtime.keys
+    assert heard == [keys.channel(two.node.runtime.node), keys.broadcast_channel]
+    assert three.node.runtime.metrics.counts["delivered"] == 0
+
+
+@asynccontextmanager
+async def listening(settings: Settings) -> AsyncIterator[list[str]]:
+    """The channels on which the application publishes, as they are used."""
+    heard: list[str] = []
+    client = connect(settings, blocking=True)
+    pubsub = client.pubsub()
+    await pubsub.psubscribe(f"{settings.prefix}:*")
+    await pubsub.get_message(timeout=5)
+
+    async def listen() -> None:
+        async for message in pubsub.listen():
+            heard.append(message["channel"].decode())
+
+    task = asyncio.create_task(listen())
+    yield heard
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await pubsub.aclose()
+    await client.aclose()
 
 
 async def test_r4_a_broadcast_reaches_every_client_once_and_spares_its_sender(cluster: Cluster) -> None:

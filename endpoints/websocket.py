@@ -1,0 +1,75 @@
+"""Clients over WebSocket."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gobroke_dist.endpoint import Gateway
+from gobroke_dist.session import FrameProtocol, Session
+from gobroke_dist.wire.frame import JSONProtocol
+
+if TYPE_CHECKING:
+    from endpoints.websocket_server import WebSocketServer
+
+
+class WebSocketEndpoint:
+    """A WebSocket server, with ``/healthz`` and ``/readyz`` for load balancers, and pages if there are any.
+
+    A client connects to ``path``, as ``?client=<uuid>`` or else with a new uuid; other query parameters become
+    its metadata. A client that breaks a rule is closed with a code of ``CloseCode``.
+
+    Args:
+        host: the address to listen on.
+        port: the port; 0 takes a free one, which ``addresses`` tells after the start.
+        path: where clients connect.
+        protocol: how they speak; the JSON envelope by default.
+        pages: a folder of files to serve, ``index.html`` at ``/``.
+        origins: which pages may connect, such as ``("https://example.com",)``; ``("*",)`` is every page, None only
+            pages of the host that the client connects to. A client without an ``Origin`` is no browser, and may.
+    """
+
+    def __init__(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 8080,
+        *,
+        path: str = "/ws",
+        protocol: FrameProtocol | None = None,
+        pages: Path | None = None,
+        origins: tuple[str, ...] | None = None,
+    ) -> None:
+        self.host = host
+        self.port = port
+        self.path = path
+        self.protocol: FrameProtocol = protocol or JSONProtocol()
+        self.pages = pages
+        self.origins = origins
+        self._server: WebSocketServer | None = None
+        self._addresses: tuple[str, ...] = ()
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        return self._addresses
+
+    async def start(self, gateway: Gateway) -> None:
+        # A worker loads the same application, and needs no HTTP server (nor its import) for it.
+        from endpoints.websocket_server import ServerOptions, WebSocketServer  # noqa: PLC0415
+
+        host = gateway.settings.host or self.host
+        port = self.port if gateway.settings.port is None else gateway.settings.port
+        options = ServerOptions(host, port, self.path, self.protocol, self.pages, self.origins)
+        server = WebSocketServer(gateway, options)
+        actual = await server.start()
+        self._server = server
+        shown = f"[{host}]" if ":" in host else host
+        self._addresses = (f"ws://{shown}:{actual}{self.path}",)
+
+    async def stop(self) -> None:
+        if self._server is not None:
+            await self._server.stop()
+            self._server = None
+
+    async def close(self, session: Session) -> None:
+        if self._server is not None:
+            await self._server.close(session)

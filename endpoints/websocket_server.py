@@ -1,0 +1,199 @@
+"""The HTTP server behind ``WebSocketEndpoint``.
+
+It is aiohttp's low-level server: four paths need no router, and its protocol class can be extended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, cast
+
+from aiohttp import web
+from aiohttp.http_websocket import WebSocketReader
+
+from endpoints.pages import find_page
+from endpoints.websocket_connection import CLOSE_TIMEOUT, WRITE_AHEAD, Connection, GuardedParser
+from endpoints.websocket_handshake import HandshakeRefused, UpgradeRequest, accept
+from gobroke_dist.endpoint import Gateway
+from gobroke_dist.errors import CouldNotCreateServer
+from gobroke_dist.session import CloseCode, FrameProtocol, Session
+
+log = logging.getLogger(__name__)
+
+HANDSHAKE_TIMEOUT: Final = 10.0
+"""Seconds in which a new connection, or one that is kept, must send a whole request."""
+
+_HTTP: Final[dict[str, Any]] = {
+    "access_log": None,
+    "keepalive_timeout": HANDSHAKE_TIMEOUT,
+    "lingering_time": 1.0,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ServerOptions:
+    """What ``WebSocketEndpoint`` was made with."""
+
+    host: str
+    port: int
+    path: str
+    protocol: FrameProtocol
+    pages: Path | None
+    origins: tuple[str, ...] | None
+
+
+class EdgeProtocol(web.RequestHandler):
+    """aiohttp's protocol, with its flow control and its WebSocket parser in our hands."""
+
+    __slots__ = ("connection",)
+
+    connection: Connection | None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by the event loop."""
+        self.connection = None
+        cast(asyncio.Transport, transport).set_write_buffer_limits(high=WRITE_AHEAD)
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Called by the event loop."""
+        super().connection_lost(exc)
+        if self.connection is not None:
+            self.connection.lost()
+
+    def pause_writing(self) -> None:
+        """Called by the transport."""
+        super().pause_writing()
+        if self.connection is not None:
+            self.connection.pause()
+
+    def resume_writing(self) -> None:
+        """Called by the transport."""
+        super().resume_writing()
+        if self.connection is not None:
+            self.connection.resume()
+
+    def set_parser(self, parser: WebSocketReader, data_received_cb: Any = None) -> None:
+        """Called by aiohttp when a request was upgraded."""
+        if self.connection is not None:
+            parser = cast(WebSocketReader, GuardedParser(parser, self.connection))
+        super().set_parser(parser, data_received_cb)
+
+
+class WebSocketServer:
+    """Listens, answers requests, and holds the connections.
+
+    Args:
+        gateway: the node.
+        options: see there.
+    """
+
+    def __init__(self, gateway: Gateway, options: ServerOptions) -> None:
+        self._gateway = gateway
+        self._options = options
+        self._http = web.Server(self._answer)
+        self._listener: asyncio.Server | None = None
+        self._connections: dict[str, Connection] = {}
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def start(self) -> int:
+        """Listen. Returns the port. Raises ``CouldNotCreateServer``."""
+        loop = asyncio.get_running_loop()
+        host, port = self._options.host, self._options.port
+        try:
+            self._listener = await loop.create_server(
+                lambda: EdgeProtocol(self._http, loop=loop, **_HTTP), host, port, backlog=1024
+            )
+        except (OSError, UnicodeError, OverflowError) as error:
+            raise CouldNotCreateServer(_why_not(host, port, error)) from error
+        return int(self._listener.sockets[0].getsockname()[1])
+
+    async def stop(self) -> None:
+        """Close the listener, then every connection with ``GOING_AWAY``; what resists is cut."""
+        if self._listener is not None:
+            self._listener.close()
+        for connection in tuple(self._connections.values()):
+            connection.session.close(CloseCode.GOING_AWAY, "this node is shutting down")
+        try:
+            await asyncio.wait_for(self._idle.wait(), CLOSE_TIMEOUT + 1)
+        except TimeoutError:
+            log.warning("%d connections did not end in time and are cut", len(self._connections))
+        await self._http.shutdown(1.0)
+
+    async def close(self, session: Session) -> None:
+        """Wait until a session's connection is gone."""
+        connection = self._connections.get(session.id)
+        if connection is not None:
+            try:
+                await asyncio.wait_for(connection.gone.wait(), CLOSE_TIMEOUT + 1)
+            except TimeoutError:
+                connection.cut()
+
+    # --- requests ------------------------------------------------------------
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        if request.path == self._options.path:
+            return await self._connect(request)
+        if request.method not in ("GET", "HEAD"):
+            return web.Response(status=405, text="only GET is answered here\n", headers={"Allow": "GET, HEAD"})
+        if request.path == "/healthz":
+            return web.Response(text="alive\n")
+        if request.path == "/readyz":
+            ready = self._gateway.ready
+            return web.Response(status=200 if ready else 503, text="ready\n" if ready else "not ready\n")
+        return await self._page(request.path)
+
+    async def _page(self, path: str) -> web.StreamResponse:
+        folder = self._options.pages
+        page = None if folder is None else await asyncio.to_thread(find_page, folder, path)
+        if page is None:
+            return web.Response(status=404, text="there is nothing here\n")
+        return web.FileResponse(page, headers={"X-Content-Type-Options": "nosniff", "Cache-Control": "no-cache"})
+
+    async def _connect(self, request: web.BaseRequest) -> web.StreamResponse:
+        assert self._listener is not None
+        if not self._listener.is_serving():
+            return web.Response(status=503, text="this node is shutting down\n")
+        try:
+            client = accept(_upgrade_request(request), self._options.origins)
+        except HandshakeRefused as refused:
+            return web.Response(status=refused.status, text=f"{refused}\n", headers=refused.headers)
+        if request.transport is None or not web.WebSocketResponse(compress=False).can_prepare(request):
+            return web.Response(status=400, text="Sec-WebSocket-Key must be 16 bytes in base64\n")
+        connection = Connection(self._gateway, self._options.protocol, client, request.transport)
+        return await self._serve(connection, request)
+
+    async def _serve(self, connection: Connection, request: web.BaseRequest) -> web.StreamResponse:
+        cast(EdgeProtocol, request.protocol).connection = connection
+        self._connections[connection.session.id] = connection
+        self._idle.clear()
+        try:
+            return await connection.serve(request)
+        finally:
+            del self._connections[connection.session.id]
+            if not self._connections:
+                self._idle.set()
+
+
+def _upgrade_request(request: web.BaseRequest) -> UpgradeRequest:
+    return UpgradeRequest(
+        method=request.method,
+        version=(request.version.major, request.version.minor),
+        headers=[(name.lower(), value) for name, value in request.headers.items()],
+        query=list(request.rel_url.query.items()),
+    )
+
+
+def _why_not(host: str, port: int, error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+        what = "another process listens there; stop it, or set GOBROKE_PORT to another port (0: any free one)"
+    else:
+        what = (
+            f"{getattr(error, 'strerror', None) or error}; set GOBROKE_HOST and GOBROKE_PORT to an address of this host"
+        )
+    return f"can't listen on {host}:{port}: {what}"

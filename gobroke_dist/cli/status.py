@@ -1,0 +1,90 @@
+"""``gobroke status``: the cluster at one glance."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from gobroke_dist.application import load
+from gobroke_dist.backends.redis import overview
+from gobroke_dist.backends.redis.overview import Overview
+from gobroke_dist.cli.exits import Exit, explained, fail
+from gobroke_dist.cli.options import DataDir, Path_, Prefix, RedisURL, effective
+from gobroke_dist.embedded import EmbeddedRedis
+from gobroke_dist.errors import RedisUnavailable
+from gobroke_dist.logic import LogicType
+
+if TYPE_CHECKING:
+    from gobroke_dist.broke import Broke
+    from gobroke_dist.settings import Settings
+
+
+def status(
+    app: Path_,
+    *,
+    redis_url: RedisURL = None,
+    data_dir: DataDir = None,
+    prefix: Prefix = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of tables.")] = False,
+) -> None:
+    """Show who is running, how many clients are connected, and what is waiting. Changes nothing.
+
+    Exits with 1 if Redis can't be reached.
+    """
+    with explained():
+        broke = load(app)
+        settings = _reachable(effective(broke.settings, redis_url=redis_url, data_dir=data_dir, prefix=prefix))
+        try:
+            found = overview.read(settings, _queues(broke))
+        except (RedisUnavailable, ValueError) as error:
+            raise fail(f"no Redis answers at {settings.redis_url} ({error.__cause__ or error})", Exit.FAILED) from None
+    if as_json:
+        typer.echo(json.dumps(_plain(found)))
+    else:
+        _print(found)
+
+
+def _reachable(settings: Settings) -> Settings:
+    """Without a Redis configured: the one that `gobroke run` started in the data folder."""
+    if settings.redis_url is not None:
+        return settings
+    return settings.model_copy(update={"redis_url": EmbeddedRedis(settings.data_dir).url})
+
+
+def _queues(broke: Broke) -> list[str]:
+    return sorted(
+        name
+        for name, logic in broke.logics.items()
+        if logic.logic_type is LogicType.WORKER or (logic.logic_type is LogicType.PASSIVE and logic.scope == "cluster")
+    )
+
+
+def _plain(found: Overview) -> dict[str, object]:
+    members = [dataclasses.asdict(one) | {"age": _age(found, one.started)} for one in found.members]
+    return {"members": members, "clients": found.clients, "queues": [dataclasses.asdict(one) for one in found.queues]}
+
+
+def _age(found: Overview, started: float) -> float:
+    """Seconds; the two clocks may differ a little."""
+    return round(max(found.now - started, 0.0), 1)
+
+
+def _print(found: Overview) -> None:
+    members = Table("Role", "Node", "Host", "Pid", "Age", "Addresses", box=None, pad_edge=False)
+    for one in found.members:
+        age = f"{_age(found, one.started):.0f} s"
+        members.add_row(one.role, one.node, one.host, str(one.pid), age, ", ".join(one.addresses))
+    queues = Table("Queue", box=None, pad_edge=False)
+    for title in ("Ready", "Waiting", "Delayed", "Dead"):
+        queues.add_column(title, justify="right")
+    for depth in found.queues:
+        queues.add_row(depth.queue, *map(str, (depth.ready, depth.waiting, depth.delayed, depth.dead)))
+    console = Console(soft_wrap=True, highlight=False)
+    console.print(members if found.members else "No process is running.", f"Clients: {found.clients}", sep="\n\n")
+    console.print()
+    console.print(queues if found.queues else "No logic has a queue.")

@@ -1,0 +1,87 @@
+"""A message in the hands of this worker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import dramatiq
+from dramatiq.broker import MessageProxy
+
+from gobroke_dist.message import Message
+from gobroke_dist.tasks.parcel import Parcel
+
+Dispatch = tuple[str, Message]
+"""A DISPATCHED logic's name, and the message that it is to process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """What Redis said when it handed a message out; who shows the fence may settle it.
+
+    Attributes:
+        id: the message's id in Redis.
+        key: the ordering key that it is the head of; None for no order.
+        fence: grows with every delivery of the queue.
+        attempt: 1 for the first delivery.
+        recovered: it was taken from a worker that died.
+    """
+
+    id: str
+    key: str | None
+    fence: int
+    attempt: int
+    recovered: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """A datum for a pub/sub channel."""
+
+    channel: str
+    data: bytes
+
+
+Effect = Publication | Parcel
+
+
+@dataclass(frozen=True, slots=True)
+class PutOff:
+    """A failed message's next try: ``parcel.delay`` milliseconds from when Redis hears of it."""
+
+    parcel: Parcel
+
+
+class Delivered(MessageProxy):
+    """A Dramatiq message with its ticket, and with what is to happen when it is settled.
+
+    Attributes:
+        ticket: this delivery.
+        effects: what becomes visible in the step that settles the message, in order.
+        after_commit: what this process does when that step has been done.
+        put_off: the next try, when the message is to be retried.
+        finished: the actor has returned or raised; Dramatiq's after-hooks run.
+    """
+
+    def __init__(self, message: dramatiq.Message[Any], ticket: Ticket) -> None:
+        super().__init__(message)
+        self.ticket = ticket
+        self.effects: list[Effect] = []
+        self.after_commit: list[Dispatch] = []
+        self.put_off: PutOff | None = None
+        self.finished = False
+
+    @property
+    def message(self) -> dramatiq.Message[Any]:
+        """The Dramatiq message itself."""
+        return self._message
+
+    @property
+    def exception(self) -> BaseException | None:
+        """What the actor raised."""
+        return self._exception
+
+
+OnCommitted = Callable[[list[Dispatch]], None]
+"""Called on a worker thread after a commit; must not block and must not raise."""

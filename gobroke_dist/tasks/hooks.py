@@ -1,0 +1,88 @@
+"""The middleware of an ordered queue."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+from dramatiq import Broker, Worker
+from dramatiq.broker import MessageProxy
+from dramatiq.middleware import (
+    AgeLimit,
+    AsyncIO,
+    Callbacks,
+    CurrentMessage,
+    Middleware,
+    Pipelines,
+    Retries,
+    ShutdownNotifications,
+    TimeLimit,
+)
+
+from gobroke_dist.tasks.delivery import Delivered
+
+if TYPE_CHECKING:
+    from gobroke_dist.tasks.broker import OrderedBroker
+
+MAX_RETRIES = 4
+MIN_BACKOFF = 200
+MAX_BACKOFF = 30_000
+
+
+def default_middleware() -> list[Middleware]:
+    """Dramatiq's own, with retries that fit a queue in which others wait behind the one that failed."""
+    return [
+        AgeLimit(),
+        TimeLimit(),
+        ShutdownNotifications(),
+        Callbacks(),
+        Pipelines(),
+        Retries(max_retries=MAX_RETRIES, min_backoff=MIN_BACKOFF, max_backoff=MAX_BACKOFF),
+        AsyncIO(),
+        CurrentMessage(),
+    ]
+
+
+class Deliveries(Middleware):
+    """Knows which message a thread is processing, and starts and ends the broker's work for a worker.
+
+    It is the last middleware, so its after-hooks run first: what the others enqueue in theirs is part of the
+    step that settles the message.
+    """
+
+    def __init__(self) -> None:
+        self._current: ContextVar[Delivered | None] = ContextVar("delivery", default=None)
+
+    @property
+    def current(self) -> Delivered | None:
+        """What this thread, or this task of the event loop, is processing."""
+        return self._current.get()
+
+    def forget(self) -> None:
+        """The message is settled."""
+        self._current.set(None)
+
+    def before_process_message(self, broker: Broker, message: MessageProxy) -> None:
+        """Note the message."""
+        if isinstance(message, Delivered):
+            message.finished = False
+            self._current.set(message)
+
+    def after_process_message(
+        self, broker: Broker, message: MessageProxy, *, result: Any = None, exception: BaseException | None = None
+    ) -> None:
+        """The actor has ended."""
+        if isinstance(message, Delivered):
+            message.finished = True
+
+    def before_worker_boot(self, broker: OrderedBroker, worker: Worker) -> None:  # type: ignore[override]
+        """A worker starts."""
+        broker.open_worker()
+
+    def before_worker_shutdown(self, broker: OrderedBroker, worker: Worker) -> None:  # type: ignore[override]
+        """Give back at once what has not been started; long handlers may hold the shutdown up."""
+        broker.drain_worker(worker)
+
+    def after_worker_shutdown(self, broker: OrderedBroker, worker: Worker) -> None:  # type: ignore[override]
+        """Nothing runs any more."""
+        broker.close_worker()

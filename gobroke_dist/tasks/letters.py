@@ -1,0 +1,94 @@
+"""Reading what a queue holds, whoever wrote it, and writing dead letters."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from dataclasses import dataclass
+from typing import Any
+
+import dramatiq
+from dramatiq.errors import ActorNotFound, DecodeError
+from dramatiq.middleware import SkipMessage
+
+from gobroke_dist.tasks.delivery import Delivered
+from gobroke_dist.tasks.parcel import HELD_BY_REDIS, REDIS_ID
+
+_WORDS = 500
+
+
+class Unreadable(ValueError):
+    """The payload is no Dramatiq message."""
+
+
+class Undeliverable(Exception):
+    """A message's arguments are not what its logic takes: trying again would not help."""
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A message as its actor is to see it.
+
+    Attributes:
+        message: on its own queue, with its id in Redis, without a time to wait for.
+        eta: Unix milliseconds before which another tool wants it not to start; 0 for none.
+    """
+
+    message: dramatiq.Message[Any]
+    eta: int
+
+
+def read(payload: bytes, *, queue: str, redis_id: str) -> Letter:
+    """Decode a payload. Raises ``Unreadable``."""
+    try:
+        message: dramatiq.Message[Any] = dramatiq.Message.decode(payload)
+    except DecodeError as error:
+        raise Unreadable(f"not a message: {error.error}") from None
+    if not isinstance(message.options, dict) or not isinstance(message.kwargs, dict):
+        raise Unreadable("not a message: its options and kwargs must be objects")
+    if not isinstance(message.actor_name, str) or not isinstance(message.message_id, str):
+        raise Unreadable("not a message: its actor_name and message_id must be texts")
+    options = {name: value for name, value in message.options.items() if name not in ("eta", HELD_BY_REDIS)}
+    options[REDIS_ID] = redis_id
+    eta = 0 if message.options.get(HELD_BY_REDIS) else _number(message.options.get("eta"))
+    fields = {**message.asdict(), "queue_name": queue, "options": options}
+    return Letter(dramatiq.Message(**fields), eta)
+
+
+def junk(payload: bytes, *, queue: str, redis_id: str, error: Exception) -> dramatiq.Message[Any]:
+    """A dead letter around bytes that are no message, so that every tool can show it."""
+    return dramatiq.Message(
+        queue_name=queue,
+        actor_name=queue,
+        args=(),
+        kwargs={"unreadable_base64": b64encode(payload).decode("ascii")},
+        options={REDIS_ID: redis_id, **_obituary("unreadable", error, 1)},
+        message_id=redis_id,
+    )
+
+
+def dead(message: Delivered) -> dramatiq.Message[Any]:
+    """The dead letter of a message that failed: why, of what, after how many attempts."""
+    error = message.exception
+    return message.message.copy(options=_obituary(_reason(error), error, message.ticket.attempt))
+
+
+def _obituary(reason: str, error: BaseException | None, attempts: int) -> dict[str, Any]:
+    return {
+        "dead_reason": reason,
+        "error": f"{type(error).__name__}: {error}"[:_WORDS] if error is not None else "",
+        "attempts": attempts,
+    }
+
+
+def _reason(error: BaseException | None) -> str:
+    if isinstance(error, Undeliverable):
+        return "invalid"
+    if isinstance(error, ActorNotFound):
+        return "unknown_actor"
+    if error is None or isinstance(error, SkipMessage):
+        return "skipped"
+    return "attempts"
+
+
+def _number(value: object) -> int:
+    return int(value) if isinstance(value, int | float) and not isinstance(value, bool) else 0

@@ -1,0 +1,82 @@
+-- Duplicates are found in two sets that take turns, so an id is remembered for one to two windows.
+local function turn_window(queue, window, now)
+    if window <= 0 then
+        return
+    end
+    local since = tonumber(redis.call("HGET", queue.counters, "seen_since") or "0")
+    if now - since >= window or now < since then
+        -- HSET comes first: a Redis that is out of memory refuses it, and with it the whole script.
+        redis.call("HSET", queue.counters, "seen_since", now)
+        if redis.call("EXISTS", queue.seen_new) == 1 then
+            redis.call("RENAME", queue.seen_new, queue.seen_old)
+        else
+            redis.call("UNLINK", queue.seen_old)
+        end
+    end
+end
+
+local function is_known(queue, id, window)
+    if redis.call("HEXISTS", queue.messages, id) == 1 or redis.call("HEXISTS", queue.delayed, id) == 1 then
+        return true
+    end
+    if window <= 0 then
+        return false
+    end
+    if redis.call("SISMEMBER", queue.seen_old, id) == 1 or redis.call("SADD", queue.seen_new, id) == 0 then
+        return true
+    end
+    if redis.call("SCARD", queue.seen_new) == 1 then
+        redis.call("PEXPIRE", queue.seen_new, window * 2)
+    end
+    return false
+end
+
+-- A head that a foreign tool removed would keep its key for ever.
+local function is_alive(queue, id)
+    return redis.call("HEXISTS", queue.messages, id) == 1
+        or redis.call("HEXISTS", queue.fences, id) == 1
+        or redis.call("HEXISTS", queue.delayed, id) == 1
+end
+
+-- Puts a message, whose payload is stored, behind all others of its key.
+local function line_up(queue, id, keyed, key, lane)
+    if not keyed then
+        redis.call("RPUSH", queue.ready, id)
+        ring(queue.bell)
+    elseif redis.call("HSETNX", queue.heads, key, id) == 1 then
+        redis.call("HSET", queue.keys, id, key)
+        redis.call("RPUSH", queue.ready, id)
+        ring(queue.bell)
+    else
+        redis.call("RPUSH", lane, id)
+        local head = redis.call("HGET", queue.heads, key)
+        if not is_alive(queue, head) then
+            redis.call("HDEL", queue.keys, head)
+            promote(queue, key, lane)
+        end
+    end
+end
+
+local function hold_until(queue, id, due)
+    redis.call("ZADD", queue.later, due, id)
+    if redis.call("ZRANK", queue.later, id) == 0 then
+        ring(queue.bell)
+    end
+end
+
+-- Accepts one message, once. ARGV from `at` on: id, payload, delay, keyed, key, index of the lane in KEYS.
+local PLACE_ARGS = 6
+local function place(queue, at, window, now)
+    local id, payload, delay = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2])
+    if is_known(queue, id, window) then
+        return false
+    end
+    if delay > 0 then
+        redis.call("HSET", queue.delayed, id, payload)
+        hold_until(queue, id, now + delay)
+    else
+        redis.call("HSET", queue.messages, id, payload)
+        line_up(queue, id, ARGV[at + 3] == "1", ARGV[at + 4], KEYS[tonumber(ARGV[at + 5])])
+    end
+    return true
+end

@@ -1,0 +1,21 @@
+--#include bell return
+-- Gives back what Redis handed to this worker and the worker never saw, because the reply was cut.
+--
+-- KEYS: 1 acks, 2 done, 3 ready, 4 fences, 5 deliveries, 6 bell
+-- ARGV: 1 number of this call: fetches with a lower number that arrive later are refused; then the ids it has
+-- Returns how many were given back.
+-- Atomic because: an id must be in the ready list or in a worker's acks, and never in between.
+redis.call("HDEL", KEYS[4], "") -- a first write that needs no memory
+redis.call("HSET", KEYS[2], "fetch", ARGV[1])
+local has, lost = {}, {}
+for at = 2, #ARGV do
+    has[ARGV[at]] = true
+end
+for _, id in ipairs(redis.call("SMEMBERS", KEYS[1])) do
+    if not has[id] then
+        lost[#lost + 1] = id
+        redis.call("HINCRBY", KEYS[5], id, -1)
+    end
+end
+give_back(lost, KEYS[1], KEYS[3], KEYS[4], KEYS[6])
+return #lost

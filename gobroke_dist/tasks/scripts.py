@@ -1,0 +1,72 @@
+"""The Lua scripts of the queues: one file per operation, run by their digest."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any, Literal
+
+from gobroke_dist.keys import QueueKeys
+
+ScriptName = Literal[
+    "admit",
+    "commit",
+    "enqueue",
+    "fetch",
+    "fire",
+    "flush",
+    "leave",
+    "reclaim",
+    "recover",
+    "reject",
+    "renew",
+    "requeue",
+    "retry",
+]
+Argument = str | bytes | int
+
+_INCLUDE = "--#include "
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """One operation: its source, with the parts that it includes, and Redis' name for it."""
+
+    source: str
+    sha: str
+
+
+@cache
+def script(name: ScriptName) -> Script:
+    """The script of this name."""
+    folder = files(__package__) / "lua"
+    text = (folder / f"{name}.lua").read_text("utf-8")
+    first, _, body = text.partition("\n")
+    assert first.startswith(_INCLUDE), f"{name}.lua names no parts"
+    parts = [(folder / "parts" / f"{part}.lua").read_text("utf-8") for part in first[len(_INCLUDE) :].split()]
+    source = "\n".join([*parts, body])
+    return Script(source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
+
+
+def queue_keys(queue: QueueKeys) -> list[str]:
+    """The keys that ``parts/queue.lua`` reads, in its order."""
+    return [
+        queue.ready,
+        queue.messages,
+        queue.delayed_messages,
+        queue.heads,
+        queue.keys,
+        queue.fences,
+        queue.later,
+        queue.counters,
+        *queue.seen,
+        queue.bell,
+    ]
+
+
+def command(name: ScriptName, keys: Sequence[str], args: Sequence[Argument]) -> tuple[Any, ...]:
+    """What EVALSHA is to be called with."""
+    return (script(name).sha, len(keys), *keys, *args)

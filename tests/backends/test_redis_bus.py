@@ -1,0 +1,196 @@
+"""What only the bus on a real Redis can show: lost connections, silence, lost replies, bounds."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis.asyncio.client import Pipeline
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from gobroke_dist.backends.redis.bus import RedisBus
+from gobroke_dist.errors import QueueFull, RedisUnavailable
+from gobroke_dist.settings import Settings
+from tests.backends.places import RedisPlace
+from tests.backends.relay import Relay
+from tests.eventually import eventually
+
+
+@pytest.fixture
+async def bus(real: RedisPlace) -> AsyncIterator[RedisBus]:
+    made = real.bus()
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+async def relay(redis_url: str) -> AsyncIterator[Relay]:
+    with tempfile.TemporaryDirectory(prefix="gb-") as folder:
+        made = Relay(redis_url.removeprefix("unix://"), Path(folder) / "relay.sock")
+        await made.start()
+        yield made
+        await made.stop()
+
+
+async def listeners(place: RedisPlace) -> list[str]:
+    """Ids of this test's pub/sub connections."""
+    found: list[dict[str, str]] = await place.redis.client_list(_type="pubsub")
+    name = place.settings.prefix
+    return [one["id"] for one in found if one["name"] == name]
+
+
+async def arrives(bus: RedisBus, node: str, got: list[bytes], data: bytes) -> None:
+    async def check() -> bool:
+        await bus.publish(node, data)
+        return data in got
+
+    await eventually(check)
+
+
+async def test_c8_a_cut_subscription_comes_back_and_leaks_no_connection(real: RedisPlace, bus: RedisBus) -> None:
+    got: list[bytes] = []
+    await bus.open("n1", lambda data, _: got.append(data))
+    for attempt in range(3):
+        (before,) = await listeners(real)
+        await real.redis.execute_command("CLIENT KILL", "ID", before, "TYPE", "pubsub")
+        await arrives(bus, "n1", got, b"%d" % attempt)
+        (after,) = await listeners(real)
+        assert after != before
+    assert real.metrics.counts["bus_reconnects"] == 3
+    names = [one["name"] for one in await real.redis.client_list()]
+    assert names.count(real.settings.prefix) == 3  # subscription, publisher, this test's own
+
+
+async def test_c8_a_peer_that_went_silent_is_noticed(relay: Relay, prefix: str) -> None:
+    place = RedisPlace(Settings(prefix=prefix, redis_url=relay.url, redis_timeout=0.2))
+    listening, sending = place.bus(), place.bus()
+    got: list[bytes] = []
+    await listening.open("n1", lambda data, _: got.append(data))
+    await arrives(sending, "n1", got, b"before")
+    relay.go_deaf()
+    assert not isinstance((await asyncio.gather(sending.publish("n1", b"lost"), return_exceptions=True))[0], bool)
+    await arrives(sending, "n1", got, b"after")
+    assert place.metrics.counts["bus_reconnects"] == 1
+    await listening.close()
+    await place.close()
+
+
+async def test_an_idle_subscription_stays(relay: Relay, prefix: str) -> None:
+    place = RedisPlace(Settings(prefix=prefix, redis_url=relay.url, redis_timeout=0.05))
+    bus = place.bus()
+    await bus.open("n1", lambda data, reply: None)
+    before = await place.redis.info("commandstats")
+
+    async def pinged() -> bool:
+        stats = await place.redis.info("commandstats")
+        return bool(stats["cmdstat_ping"]["calls"] >= before.get("cmdstat_ping", {"calls": 0})["calls"] + 5)
+
+    await eventually(pinged)
+    assert place.metrics.counts["bus_reconnects"] == 0
+    await bus.close()
+    await place.close()
+
+
+async def test_w18_a_publish_whose_reply_was_lost_is_not_sent_again(
+    real: RedisPlace, bus: RedisBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    got: list[bytes] = []
+    await bus.open("n1", lambda data, _: got.append(data))
+    execute = Pipeline.execute
+
+    async def cut(self: Pipeline, raise_on_error: bool = True) -> list[Any]:
+        await execute(self, raise_on_error)
+        raise RedisConnectionError("the reply was cut")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Pipeline, "execute", cut)
+        with pytest.raises(RedisUnavailable, match="cut"):
+            await bus.publish("n1", b"once")
+    await bus.publish("n1", b"end")
+    await eventually(lambda: got[-1:] == [b"end"])
+    assert got == [b"once", b"end"]
+
+
+async def test_w14_past_its_limit_a_publish_is_refused(real: RedisPlace) -> None:
+    settings = real.settings.model_copy(update={"pending_limit": 5})
+    bus = RedisBus(real.client(), real.client(blocking=True), real.keys, settings, real.metrics)
+    outcomes = await asyncio.gather(*(bus.publish("n1", b"x") for _ in range(8)), return_exceptions=True)
+    assert outcomes[:5] == [False] * 5
+    assert [type(one) for one in outcomes[5:]] == [QueueFull] * 3
+    assert await bus.publish("n1", b"x") is False
+
+
+async def test_a_failure_that_nobody_awaits_is_not_reported_as_unseen(tmp_path: Path, prefix: str) -> None:
+    place = RedisPlace(Settings(prefix=prefix, redis_url=f"unix://{tmp_path}/nobody", redis_timeout=0.5))
+    unseen: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: unseen.append(context))
+    bus = place.bus()
+    bus.publish("n1", b"x")
+    await bus.close()
+    gc.collect()
+    assert unseen == []
+    await place.close()
+
+
+async def test_c8_without_redis_every_call_says_so(tmp_path: Path, prefix: str) -> None:
+    place = RedisPlace(Settings(prefix=prefix, redis_url=f"unix://{tmp_path}/nobody", redis_timeout=0.5))
+    bus = place.bus()
+    for call in (bus.publish("n1", b""), bus.broadcast(b""), bus.request("n1", b"", timeout=1)):
+        with pytest.raises(RedisUnavailable):
+            await call
+    with pytest.raises(RedisUnavailable):
+        await bus.open("n1", lambda data, reply: None)
+    await bus.close()
+    await place.close()
+
+
+async def test_a_datum_of_somebody_else_is_counted_and_dropped(real: RedisPlace, bus: RedisBus) -> None:
+    got: list[bytes] = []
+    await bus.open("n1", lambda data, _: got.append(data))
+    await real.redis.publish(real.keys.channel("n1"), b"\x07foreign")
+    await bus.publish("n1", b"end")
+    await eventually(lambda: got == [b"end"])
+    assert real.metrics.drops["bad_datum"] == 1
+
+
+async def test_r8_a_receiver_that_raises_is_counted(real: RedisPlace, bus: RedisBus) -> None:
+    def receive(data: bytes, _: object) -> None:
+        raise RuntimeError("no")
+
+    await bus.open("n1", receive)
+    await bus.publish("n1", b"x")
+    await eventually(lambda: real.metrics.drops["receiver_error"] == 1)
+
+
+async def test_r5_what_one_turn_of_the_loop_publishes_is_one_trip(
+    real: RedisPlace, bus: RedisBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trips: list[int] = []
+    execute = Pipeline.execute
+
+    async def counted(self: Pipeline, raise_on_error: bool = True) -> list[Any]:
+        trips.append(len(self.command_stack))
+        return await execute(self, raise_on_error)
+
+    monkeypatch.setattr(Pipeline, "execute", counted)
+    await asyncio.gather(*(bus.publish("n1", b"x") for _ in range(100)))
+    assert trips == [100]
+
+
+async def test_c11_a_request_that_is_given_up_leaves_no_key_and_no_waiting_client(
+    real: RedisPlace, bus: RedisBus
+) -> None:
+    await bus.open("n1", lambda data, reply: None)
+    with pytest.raises(TimeoutError):
+        await bus.request("n1", b"?", timeout=0.1)
+
+    async def nobody_waits() -> bool:
+        mine = [one for one in await real.redis.client_list() if one["name"] == real.settings.prefix]
+        return all(one["cmd"] != "blpop" for one in mine)
+
+    await eventually(nobody_waits)
