@@ -132,7 +132,11 @@ class Say(ChatLogic):
             at=datetime.now(UTC),
         )
         line, members = self.rooms.number(room, said)
-        handled = {"worker": f"{socket.gethostname()}:{os.getpid()}", "attempt": message.delivery.attempt, "recovered": message.delivery.recovered}
+        handled = {
+            "worker": f"{socket.gethostname()}:{os.getpid()}",
+            "attempt": message.delivery.attempt,
+            "recovered": message.delivery.recovered,
+        }
         self.tell(members, "said", uuid=line.uuid, room=room, line=line, handled=handled)
 
 

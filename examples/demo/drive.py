@@ -12,7 +12,7 @@ from examples.demo.plan import Plan
 from examples.demo.record import Record
 
 KILL_AT = 0.4  # of the messages
-FULL_ENOUGH = 60  # messages that wait: more than there are rooms, so every worker thread has something in its hands
+FULL_ENOUGH = 10  # messages that wait for each room: every worker has some of them in its hands
 GRACE = 2.0  # seconds after the last delivery in which a duplicate would still be seen
 _TICK = 0.01
 
@@ -67,12 +67,13 @@ async def _talk(plan: Plan, people: Sequence[Person], record: Record, kill: Kill
 
 
 async def _kill_when_busy(plan: Plan, record: Record, hurry: asyncio.Event, kill: Kill) -> None:
-    """A worker that has nothing in its hands is killed in vain, so everybody hurries for a moment first."""
+    """A worker that has nothing in its hands is killed in vain, so first everybody says ten things at once."""
     while len(record.sent) < plan.messages * KILL_AT:
         await asyncio.sleep(_TICK)
+    record.disturbed_at = asyncio.get_running_loop().time()
     hurry.set()
-    deadline = asyncio.get_running_loop().time() + 2
-    while record.backlog < FULL_ENOUGH and asyncio.get_running_loop().time() < deadline:
+    deadline = record.disturbed_at + 2
+    while record.backlog < FULL_ENOUGH * plan.rooms and asyncio.get_running_loop().time() < deadline:
         await asyncio.sleep(0)
     await kill(record.busiest_worker())
 

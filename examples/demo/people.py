@@ -14,6 +14,7 @@ from examples.demo.record import Record
 from examples.demo.verdict import Received, Sent
 
 ANSWER_TIMEOUT = 20.0  # seconds for a connection, and for an answer to a join
+HURRIED = 10  # messages
 
 
 class Person:
@@ -60,7 +61,7 @@ class Person:
             self._record.complaints.append(f"{self.name}: the connection ended with code {self._socket.close_code}")
 
     async def talk(self, hurry: asyncio.Event) -> None:
-        """Say something in each room in turn, at an even pace; ``hurry`` makes the next five due at once.
+        """Say something in each room in turn, at an even pace; ``hurry`` makes the next ten due at once.
 
         The pace does not wait for answers, so a slow cluster can't make its own latencies look good; a message
         that is sent late counts from when it was due.
@@ -70,10 +71,11 @@ class Person:
         due = clock() + pause * self._number / self._plan.clients
         hurried = 0
         for turn, room in enumerate(islice(cycle(self._rooms), self._plan.share_of(self._number))):
-            if hurry.is_set() and hurried < 5:
+            if hurried < HURRIED and await _either(hurry, due - clock()):
                 hurried += 1
                 due = clock()
-            await asyncio.sleep(due - clock())
+            else:
+                await asyncio.sleep(due - clock())
             await self._say(room, turn // len(self._rooms) + 1, due)
             due += pause
 
@@ -119,3 +121,12 @@ class Person:
             attempt=handled["attempt"],
             recovered=handled["recovered"],
         )
+
+
+async def _either(event: asyncio.Event, seconds: float) -> bool:
+    """Wait for an event, or for a time to pass. Returns whether it was the event."""
+    try:
+        await asyncio.wait_for(event.wait(), max(seconds, 0))
+    except TimeoutError:
+        return False
+    return True

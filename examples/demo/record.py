@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -15,6 +16,7 @@ class Record:
     Attributes:
         members: who has to receive what is said in each room.
         nodes: the edge that each client is connected to.
+        disturbed_at: the second, by the event loop's clock, at which the burst and the kill began.
         complaints: error frames, lost connections, and whatever else should not happen.
     """
 
@@ -25,6 +27,7 @@ class Record:
     complaints: list[str] = field(default_factory=list)
     heard: set[str] = field(default_factory=set)
     expected: int = 0
+    disturbed_at: float = math.inf
 
     def add_sent(self, message: Sent) -> None:
         """A client sends a message."""

@@ -77,7 +77,8 @@ class Verdict:
         expected: deliveries that these must cause: each message to each member of its room.
         received: deliveries that arrived.
         faults: everything that is wrong.
-        latency: None if nothing arrived.
+        latency: of all deliveries; None if nothing arrived.
+        calm_latency: of the messages that were due before the cluster was disturbed.
         by_worker: messages that each worker process handled, as far as anybody received them.
         again: messages that were handled more than once, because the first time was cut short.
         recovered: those of them that were taken over from a dead worker.
@@ -89,6 +90,7 @@ class Verdict:
     received: int
     faults: tuple[Fault, ...]
     latency: Latency | None
+    calm_latency: Latency | None
     by_worker: Mapping[str, int]
     again: int
     recovered: int
@@ -103,13 +105,20 @@ class Verdict:
         return not self.faults and self.sent > 0 and self.received == self.expected
 
 
-def judge(sent: Sequence[Sent], received: Sequence[Received], members: Mapping[str, frozenset[str]]) -> Verdict:
+def judge(
+    sent: Sequence[Sent],
+    received: Sequence[Received],
+    members: Mapping[str, frozenset[str]],
+    *,
+    disturbed_at: float = math.inf,
+) -> Verdict:
     """Compare what was sent with what arrived.
 
     Args:
         sent: all messages, in the order in which each sender sent its own.
         received: all deliveries, in the order in which each receiver got its own.
         members: who has to receive what is said in each room.
+        disturbed_at: the second at which the burst and the kill began.
     """
     known = {message.uuid: message for message in sent}
     by_receiver: dict[tuple[str, str], list[Received]] = defaultdict(list)
@@ -118,30 +127,37 @@ def judge(sent: Sequence[Sent], received: Sequence[Received], members: Mapping[s
     by_room: dict[str, list[Sent]] = defaultdict(list)
     for message in sent:
         by_room[message.room].append(message)
-    faults: list[Fault] = []
-    for room, messages in by_room.items():
-        for receiver in sorted(members[room]):
-            faults += _lost(messages, by_receiver[room, receiver], receiver)
-    for got in by_receiver.values():
-        faults += _duplicated(got)
-        faults += _out_of_order(got, known)
-    faults += _misnumbered(received, known)
+    faults = [
+        *(
+            fault
+            for room in by_room
+            for who in sorted(members[room])
+            for fault in _lost(by_room[room], by_receiver, who)
+        ),
+        *(fault for got in by_receiver.values() for fault in (*_duplicated(got), *_out_of_order(got, known))),
+        *_misnumbered(received, known),
+    ]
     handled = {one.uuid: one for one in received}
+    waits = [(known[one.uuid].at, one.at - known[one.uuid].at) for one in received if one.uuid in known]
     return Verdict(
         sent=len(sent),
         rooms=len(by_room),
         expected=sum(len(members[message.room]) for message in sent),
         received=len(received),
         faults=tuple(faults),
-        latency=_latency([one.at - known[one.uuid].at for one in received if one.uuid in known]),
+        latency=_latency([wait for _, wait in waits]),
+        calm_latency=_latency([wait for due, wait in waits if due < disturbed_at]),
         by_worker=_counted(one.worker for one in handled.values()),
         again=sum(one.attempt > 1 for one in handled.values()),
         recovered=sum(one.recovered for one in handled.values()),
     )
 
 
-def _lost(messages: Iterable[Sent], got: Iterable[Received], receiver: str) -> list[Fault]:
-    arrived = {one.uuid for one in got}
+def _lost(
+    messages: Sequence[Sent], by_receiver: Mapping[tuple[str, str], list[Received]], receiver: str
+) -> list[Fault]:
+    """Of the messages of one room."""
+    arrived = {one.uuid for one in by_receiver.get((messages[0].room, receiver), ())}
     return [
         Fault(Kind.LOST, one.room, receiver, f"message {one.sequence} of {one.sender} ({one.uuid}) never arrived")
         for one in messages

@@ -102,3 +102,14 @@ def test_takeovers_are_counted_by_message() -> None:
     ]
     verdict = judge(SENT[:1], received, MEMBERS)
     assert (verdict.again, verdict.recovered, verdict.by_worker) == (1, 1, {"w2": 1})
+
+
+def test_calm_latency_leaves_out_what_was_due_after_the_disturbance() -> None:
+    """The kill does not hide how the cluster does without one."""
+    received = [
+        Received(one.uuid, "red", NUMBERS[one.uuid], "ann", one.at + (1 if one.at > 1.9 else 0.01)) for one in SENT
+    ]
+    verdict = judge(SENT, received, {"red": frozenset({"ann"})}, disturbed_at=2.0)
+    assert verdict.latency is not None
+    assert verdict.calm_latency is not None
+    assert (round(verdict.calm_latency.max), round(verdict.latency.max)) == (10, 1000)
