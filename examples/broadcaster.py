@@ -14,7 +14,6 @@ messages wait in Redis and are handled in one order over the whole cluster, whic
 from __future__ import annotations
 
 from endpoints import WebSocketEndpoint
-
 from gobroke_dist import Broke, LogicBase, LogicType, Message
 
 

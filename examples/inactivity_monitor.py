@@ -12,7 +12,6 @@ import os
 from datetime import UTC, datetime, timedelta
 
 from endpoints import WebSocketEndpoint
-
 from gobroke_dist import (
     Broke,
     Client,

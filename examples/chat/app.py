@@ -25,9 +25,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from endpoints import WebSocketEndpoint
 from pydantic_core import to_json
 
+from endpoints import WebSocketEndpoint
 from examples.chat.payloads import Entrance, InRoom, Line, Member, Words
 from examples.chat.rooms import Rooms
 from gobroke_dist import Broke, Client, LogicBase, LogicType, Message, Tick
@@ -101,12 +101,6 @@ class Typing(ChatLogic):
         self.tell(others, "typing", room=room, name=me.name)
 
 
-def by_room(message: Message) -> str:
-    """The ordering key of ``say``: lines of one room wait for each other."""
-    room: str = message.payload.room
-    return room
-
-
 class Say(ChatLogic):
     """Say something in a room: it gets the room's next number, and everybody there gets it.
 
@@ -119,7 +113,11 @@ class Say(ChatLogic):
 
     logic_type = LogicType.WORKER
     payload = Words
-    order_by = by_room
+
+    def order_by(self, message: Message) -> str:
+        """The ordering key: lines of one room wait for each other, and for no other room's."""
+        room: str = message.payload.room
+        return room
 
     def run_logic(self, message: Message) -> None:
         room, me = message.payload.room, sender(message)

@@ -58,7 +58,7 @@ class Rooms:
 
     def names(self) -> list[str]:
         """All rooms that have members."""
-        return sorted(self._redis.smembers(self._rooms))
+        return sorted(str(room) for room in self._redis.smembers(self._rooms))
 
     # --- what was said -----------------------------------------------------------
 
@@ -68,7 +68,7 @@ class Rooms:
         Calling this again with the same uuid changes nothing and returns the same.
         """
         keys = [self._key("numbers", room), self._history(room), self._key("last", room)]
-        args = [line.uuid, line.model_dump_json(), KEEP_LINES, FORGET_AFTER]
+        args: list[str | int] = [line.uuid, line.model_dump_json(), KEEP_LINES, FORGET_AFTER]
         with self._redis.pipeline(transaction=False) as trip:
             self._number_script(keys=keys, args=args, client=trip)
             trip.hvals(self._members(room))
@@ -109,7 +109,7 @@ class Rooms:
         return self._redis.register_script(Path(__file__).with_name(name).read_text(encoding="utf-8"))
 
 
-def _members(found: Iterable[str]) -> list[Member]:
+def _members(found: Iterable[str | bytes]) -> list[Member]:
     members = [Member.model_validate_json(member) for member in found]
     return sorted(members, key=lambda member: (member.name.lower(), member.client))
 

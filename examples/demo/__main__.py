@@ -28,7 +28,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-import sys
 import time
 from pathlib import Path
 from typing import Annotated
@@ -46,6 +45,8 @@ from examples.demo.plan import Plan
 from examples.demo.record import Record
 from examples.demo.report import Report, members_table
 from examples.demo.verdict import judge
+
+CALM_MARGIN = 0.5  # seconds: what was due so shortly before the kill may have been caught by it
 
 talk = Console(stderr=True, highlight=False)
 
@@ -129,8 +130,8 @@ async def _drive(plan: Plan, urls: list[str], kill: ProcessKiller | CommandKille
             progress.update(received, completed=len(record.received), total=total)
 
         record = await drive(plan, urls, kill=kill, show=show, patience=patience)
-    verdict = judge(record.sent, record.received, record.members, disturbed_at=record.disturbed_at)
-    return Report(verdict, record, kill and kill.killing, time.monotonic() - started)
+    verdict = judge(record.sent, record.received, record.members, disturbed_at=record.disturbed_at - CALM_MARGIN)
+    return Report(verdict, record, kill.killing if kill else None, time.monotonic() - started)
 
 
 def _progress() -> Progress:
@@ -152,4 +153,4 @@ def _others(cluster: Cluster) -> list[tuple[str, int, str]]:
 
 
 if __name__ == "__main__":
-    sys.exit(typer.run(main))
+    typer.run(main)

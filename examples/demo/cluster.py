@@ -15,6 +15,8 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from examples.demo.waiting import until
+
 APP = "examples.chat.app:broke"
 ROLES = {"edge": 2, "worker": 2, "scheduler": 2}
 READY_TIMEOUT = 40.0  # seconds
@@ -80,11 +82,10 @@ class Cluster:
         raise ClusterFailed("the cluster ended before it was complete")
 
     async def kill(self, pid: int) -> None:
-        """SIGKILL one process; returns when it is gone."""
+        """SIGKILL one process; returns when it is gone. Raises ``ClusterFailed`` if it will not go."""
         os.kill(pid, signal.SIGKILL)
-        async with asyncio.timeout(10):
-            while _exists(pid):
-                await asyncio.sleep(0.005)
+        if not await until(lambda: not _exists(pid), within=10):
+            raise ClusterFailed(f"process {pid} is still there after SIGKILL")
 
 
 @contextlib.asynccontextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Sequence
 
 import aiohttp
@@ -10,6 +11,7 @@ import aiohttp
 from examples.demo.people import Person
 from examples.demo.plan import Plan
 from examples.demo.record import Record
+from examples.demo.waiting import until
 
 KILL_AT = 0.4  # of the messages
 FULL_ENOUGH = 10  # messages that wait for each room: every worker has some of them in its hands
@@ -58,23 +60,26 @@ async def drive(
 
 async def _talk(plan: Plan, people: Sequence[Person], record: Record, kill: Kill | None, patience: float) -> None:
     hurry = asyncio.Event()
-    async with asyncio.TaskGroup() as tasks:
-        for person in people:
-            tasks.create_task(person.talk(hurry))
-        if kill is not None:
-            tasks.create_task(_kill_when_busy(plan, record, hurry, kill))
-        tasks.create_task(_until_quiet(plan, record, patience))
+    talking = [asyncio.create_task(person.talk(hurry)) for person in people]
+    killing = asyncio.create_task(_kill_when_busy(plan, record, hurry, kill)) if kill else None
+    try:
+        await _until_quiet(plan, record, patience)
+        if killing is not None and hurry.is_set():
+            await killing
+    finally:
+        for task in (*talking, *((killing,) if killing else ())):
+            task.cancel()
+        for problem in await asyncio.gather(*talking, return_exceptions=True):
+            if isinstance(problem, Exception):
+                record.complaints.append(f"a client could not go on: {problem!r}")
 
 
 async def _kill_when_busy(plan: Plan, record: Record, hurry: asyncio.Event, kill: Kill) -> None:
     """A worker that has nothing in its hands is killed in vain, so first everybody says ten things at once."""
-    while len(record.sent) < plan.messages * KILL_AT:
-        await asyncio.sleep(_TICK)
+    await until(lambda: len(record.sent) >= plan.messages * KILL_AT, within=math.inf)  # until cancelled
     record.disturbed_at = asyncio.get_running_loop().time()
     hurry.set()
-    deadline = record.disturbed_at + 2
-    while record.backlog < FULL_ENOUGH * plan.rooms and asyncio.get_running_loop().time() < deadline:
-        await asyncio.sleep(0)
+    await until(lambda: record.backlog >= FULL_ENOUGH * plan.rooms, within=2)
     await kill(record.busiest_worker())
 
 

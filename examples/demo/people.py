@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from itertools import cycle, islice
 from typing import Any
 from uuid import uuid4
@@ -96,7 +97,7 @@ class Person:
 
     async def _send(self, logic: str, data: dict[str, Any], uuid: str | None = None) -> None:
         assert self._socket is not None
-        if not self._socket.closed:  # that it ended is recorded; what could not be sent is lost
+        with contextlib.suppress(ConnectionError):  # ``listen`` reports that; what could not be sent is lost
             await self._socket.send_json({"to_logic": logic, "data": data} | ({"uuid": uuid} if uuid else {}))
 
     def _hear(self, frame: dict[str, Any], now: float) -> None:

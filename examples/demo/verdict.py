@@ -234,9 +234,9 @@ def _latency(seconds: Sequence[float]) -> Latency | None:
     ordered = sorted(seconds)
 
     def rank(share: float) -> float:
-        return ordered[max(0, math.ceil(share * len(ordered)) - 1)] * 1000
+        return round(ordered[math.ceil(share * len(ordered)) - 1] * 1000, 3)
 
-    return Latency(rank(0.50), rank(0.95), rank(0.99), ordered[-1] * 1000)
+    return Latency(rank(0.50), rank(0.95), rank(0.99), rank(1.0))
 
 
 def _counted(names: Iterable[str]) -> dict[str, int]:
