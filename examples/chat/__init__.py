@@ -1,0 +1,1 @@
+"""A chat with rooms on any number of edges and workers: see ``app.py``."""

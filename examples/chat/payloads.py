@@ -1,0 +1,65 @@
+"""What the page and the logics say to each other, as pydantic models."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+
+RoomName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,40}$")]
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+# --- from the page -----------------------------------------------------------
+
+
+class InRoom(_Model):
+    """For ``leave``, ``who`` and ``typing``."""
+
+    room: RoomName
+
+
+class Entrance(InRoom):
+    """For ``join``. ``after`` is the last number that the page has seen of this room."""
+
+    after: int = Field(default=0, ge=0)
+
+
+class Words(InRoom):
+    """For ``say``."""
+
+    text: Text
+
+
+# --- to the page -------------------------------------------------------------
+
+
+class Member(_Model):
+    """Somebody in a room. ``session`` tells this connection from an earlier one of the same client."""
+
+    client: str
+    name: str
+    node: str
+    session: str
+
+
+class Line(_Model):
+    """One thing that was said. ``node`` is the edge that it came in through."""
+
+    uuid: str
+    client: str
+    name: str
+    text: str
+    node: str
+    at: AwareDatetime | datetime
+
+
+class NumberedLine(Line):
+    """A line in its place: the numbers of a room have no gaps."""
+
+    number: int

@@ -1,0 +1,64 @@
+"""Killing a worker in the middle of a run: a process of ours, or whatever a command kills."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+import time
+from asyncio.subprocess import PIPE, STDOUT
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from examples.demo.cluster import Cluster, Member
+
+COMMAND_TIMEOUT = 60.0  # seconds
+
+
+@dataclass(slots=True)
+class Killing:
+    """What was killed, and what came of it. Empty until it has happened."""
+
+    victim: str = ""
+    how: str = ""
+    replaced_by: str = ""
+    seconds_to_replace: float | None = None
+
+
+class ProcessKiller:
+    """Sends SIGKILL to the busiest worker of a local cluster, and waits for its replacement.
+
+    Args:
+        cluster: whose worker.
+        members: its processes; known before, so that the kill comes at the moment that was meant.
+    """
+
+    def __init__(self, cluster: Cluster, members: Sequence[Member]) -> None:
+        self.killing = Killing()
+        self._cluster = cluster
+        self._workers = {member.pid: member for member in members if member.role == "worker"}
+
+    async def __call__(self, busiest: str) -> None:
+        victim = self._workers.get(int(busiest.rpartition(":")[2] or 0)) or next(iter(self._workers.values()))
+        started = time.monotonic()
+        await self._cluster.kill(victim.pid)
+        self.killing.victim = f"{victim.node} (pid {victim.pid})"
+        self.killing.how = "SIGKILL; the process is gone"
+        members = await self._cluster.until_complete(without=victim.pid)
+        self.killing.seconds_to_replace = time.monotonic() - started
+        new = [member for member in members if member.role == "worker" and member.pid not in self._workers]
+        self.killing.replaced_by = ", ".join(f"{member.node} (pid {member.pid})" for member in new)
+
+
+class CommandKiller:
+    """Runs a command, such as ``docker kill worker-1``."""
+
+    def __init__(self, command: str) -> None:
+        self.killing = Killing()
+        self._command = command
+
+    async def __call__(self, busiest: str) -> None:
+        process = await asyncio.create_subprocess_exec(*shlex.split(self._command), stdout=PIPE, stderr=STDOUT)
+        answer, _ = await asyncio.wait_for(process.communicate(), COMMAND_TIMEOUT)
+        said = answer.decode(errors="replace").strip()
+        self.killing.victim = self._command
+        self.killing.how = f"exit code {process.returncode}" + (f": {said}" if process.returncode else "")
