@@ -1,7 +1,7 @@
 """Writes the pages of the reference that the code itself knows best: settings, errors, keys and codes.
 
-python docs/generate_reference.py          # write them
-python docs/generate_reference.py --check  # exit with 1 if one is out of date
+python -m docs.generate_reference          # write them
+python -m docs.generate_reference --check  # exit with 1 if one is out of date
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from gobroke_dist.session import CloseCode
 from gobroke_dist.settings import Settings
 
 PAGES = Path(__file__).parent / "reference"
-NOTE = "<!-- Written by docs/generate_reference.py; change the code, then run it. -->\n\n"
+NOTE = (
+    "<!-- Written by docs/generate_reference.py: change the code, then run python -m docs.generate_reference. -->\n\n"
+)
 
 
 def settings_page() -> str:
@@ -114,7 +116,7 @@ def main() -> int:
     stale = [path for path, text in pages().items() if not path.exists() or path.read_text() != text]
     if "--check" in sys.argv:
         for path in stale:
-            print(f"{path.name} is out of date: run python docs/generate_reference.py")
+            print(f"{path.name} is out of date: run python -m docs.generate_reference")
         return 1 if stale else 0
     for path in stale:
         path.write_text(pages()[path])

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from gobroke_dist.errors import LogicInvalid
 from gobroke_dist.logic import LogicBase, logic_name
 from gobroke_dist.message import Message
+
+ONE_AFTER_ANOTHER: Final = ""
+"""The ordering key of a logic that has one order for all of its messages."""
 
 
 def order_key(logic: LogicBase, message: Message) -> str | None:
@@ -21,7 +25,7 @@ def order_key(logic: LogicBase, message: Message) -> str | None:
     if order_by is None:
         return None
     if order_by == "logic":
-        return ""
+        return ONE_AFTER_ANOTHER
     if order_by == "client":
         return f"client:{message.from_client.uuid}" if message.from_client else f"logic:{message.from_logic}"
     if not callable(order_by):

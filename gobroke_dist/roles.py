@@ -13,6 +13,7 @@ from gobroke_dist.endpoint import Endpoint
 from gobroke_dist.logic import Operations
 from gobroke_dist.node import Node
 from gobroke_dist.runtime import Application, Runtime
+from gobroke_dist.scheduler import firing
 from gobroke_dist.settings import Settings
 from gobroke_dist.tasks.lifecycle import start_worker, stop_worker
 from gobroke_dist.worker import WorkerRole
@@ -79,7 +80,7 @@ async def worker(broke: Declared) -> AsyncIterator[None]:
 @contextlib.asynccontextmanager
 async def together(broke: Declared) -> AsyncIterator[Operations]:
     """Every role, for as long as the block runs. Gives the edge's calls."""
-    async with redis_of(broke), edge(broke) as node, worker(broke):
+    async with redis_of(broke), edge(broke) as node, worker(broke), firing(broke, broke.settings):
         yield node.runtime.operations
 
 

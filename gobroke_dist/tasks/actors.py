@@ -13,6 +13,7 @@ from gobroke_dist.errors import FrameInvalid, PayloadInvalid
 from gobroke_dist.keys import ClusterKeys
 from gobroke_dist.logic import LogicBase, LogicType, Tick, is_async, logic_name
 from gobroke_dist.message import Delivery, Message
+from gobroke_dist.ordering import ONE_AFTER_ANOTHER
 from gobroke_dist.outlet import Task
 from gobroke_dist.tasks.broker import OrderedBroker
 from gobroke_dist.tasks.delivery import Delivered
@@ -23,9 +24,6 @@ from gobroke_dist.wire import task as wire
 
 Run = Callable[[LogicBase, Message | Tick, Transaction], Awaitable[None] | None]
 """Runs a logic's handler with an outlet; a coroutine function for an ``async def`` handler, plain for the other."""
-
-ONE_AFTER_ANOTHER = ""
-"""The ordering key of a logic that has one order for all of its messages."""
 
 
 def declare(broker: OrderedBroker, logic: LogicBase, run: Run) -> dramatiq.Actor[Any, Any]:
@@ -40,19 +38,6 @@ def declare(broker: OrderedBroker, logic: LogicBase, run: Run) -> dramatiq.Actor
     }
     body = _coroutine(broker, logic, run) if is_async(logic) else _function(broker, logic, run)
     return dramatiq.actor(actor_name=name, queue_name=name, broker=broker, **options)(body)
-
-
-def order_key(logic: LogicBase, message: Message) -> str | None:
-    """The ordering key of a message for this logic; None for no order."""
-    if logic.logic_type is LogicType.PASSIVE or logic.order_by == "logic":
-        return ONE_AFTER_ANOTHER
-    if logic.order_by is None:
-        return None
-    if callable(logic.order_by):
-        return str(logic.order_by(message))
-    if message.from_client is not None:
-        return f"client:{message.from_client.uuid}"
-    return f"logic:{message.from_logic or ''}"
 
 
 def to_dramatiq(task: Task) -> dramatiq.Message[Any]:

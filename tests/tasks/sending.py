@@ -1,0 +1,22 @@
+"""Sending to the logic of these tests."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from gobroke_dist.message import Message
+from gobroke_dist.outlet import Task
+from gobroke_dist.tasks.actors import to_dramatiq
+from gobroke_dist.tasks.broker import OrderedBroker
+
+
+def task(key: str | None, number: int, *, logic: str = "chat", uuid: str | None = None, **more: Any) -> Task:
+    """A task whose payload holds its key and number."""
+    raw = json.dumps({"key": key, "n": number, **more})
+    return Task(logic, key, Message(to_logic=logic, message_raw=raw, uuid=uuid))
+
+
+def send(broker: OrderedBroker, key: str | None, number: int, **more: Any) -> None:
+    """Enqueue one from a thread."""
+    broker.enqueue(to_dramatiq(task(key, number, **more)))

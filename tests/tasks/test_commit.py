@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import redis
+
+from gobroke_dist.keys import ClusterKeys
+from gobroke_dist.message import Message
+from gobroke_dist.tasks.broker import OrderedBroker
+from gobroke_dist.tasks.transaction import Transaction
+from gobroke_dist.wire.channel import unwrap
+from tests.eventually import eventually_sync
+from tests.tasks.conftest import Chat, Journal, declare, working
+from tests.tasks.sending import send, task
+
+
+def listen(client: redis.Redis, prefix: str) -> redis.client.PubSub:
+    subscription = client.pubsub()
+    subscription.subscribe(ClusterKeys(prefix).channel("n1"), ClusterKeys(prefix).broadcast_channel)
+    for _ in range(2):
+        subscription.get_message(timeout=2)
+    return subscription
+
+
+def heard(subscription: redis.client.PubSub) -> list[bytes]:
+    found = []
+    while (message := subscription.get_message(timeout=0.1)) is not None:
+        found.append(unwrap(message["data"])[0])
+    return found
+
+
+def test_w7_a_failed_attempt_sends_nothing_and_the_one_that_succeeds_sends_once(
+    broker: OrderedBroker, client: redis.Redis, prefix: str
+) -> None:
+    journal, attempts = Journal(), []
+
+    def handle(message: Message, transaction: Transaction) -> None:
+        transaction.publish("n1", b"one", ("c",))
+        transaction.enqueue(task("k", 9, logic="next"))
+        transaction.broadcast(b"two")
+        transaction.dispatch("local", message)
+        attempts.append(message.delivery.attempt)
+        if len(attempts) < 3:
+            raise ValueError("after sending")
+
+    committed: list[tuple[str, Message]] = []
+    broker.on_committed = committed.extend
+    declare(broker, handle)
+    declare(broker, lambda message, _: journal.note("next", message.json()["n"]), Chat("next"))
+    subscription = listen(client, prefix)
+    send(broker, "k", 0, uuid="u")
+    with working(broker):
+        eventually_sync(lambda: journal.of("next"))
+        eventually_sync(lambda: committed)
+    assert attempts == [1, 2, 3]
+    assert heard(subscription) == [b"one", b"two"]
+    assert journal.of("next") == [9]
+    assert [(logic, message.uuid) for logic, message in committed] == [("local", "u")]
+    subscription.close()
+
+
+def test_w8_a_worker_that_lost_its_lease_can_settle_nothing(
+    make_broker: Callable[..., OrderedBroker], client: redis.Redis, prefix: str
+) -> None:
+    journal, entered, go_on = Journal(), threading.Event(), threading.Event()
+    old, new = make_broker(), make_broker()
+
+    def slow(message: Message, transaction: Transaction) -> None:
+        transaction.publish("n1", b"old", ("c",))
+        entered.set()
+        go_on.wait(10)
+
+    def quick(message: Message, transaction: Transaction) -> None:
+        transaction.publish("n1", b"new", ("c",))
+        journal.note("k", message.json()["n"])
+        deliveries.append(message.delivery)
+
+    deliveries: list[object] = []
+    declare(old, slow)
+    declare(new, quick)
+    subscription = listen(client, prefix)
+    send(old, "k", 0)
+    send(old, "k", 1)
+    with working(old, threads=1):
+        assert entered.wait(5)
+        lease, old.lease.renew = old.lease.renew, lambda: []  # type: ignore[method-assign]
+        with working(new):
+            eventually_sync(lambda: journal.of("k") == [0, 1])
+            go_on.set()
+            eventually_sync(lambda: old.metrics.counts["settlements_refused"] == 1)
+        old.lease.renew = lease  # type: ignore[method-assign]
+    first, second = deliveries
+    assert (first.attempt, first.recovered) == (2, True)  # type: ignore[attr-defined]
+    assert second.fence > first.fence  # type: ignore[attr-defined]
+    assert heard(subscription) == [b"new", b"new"]
+    subscription.close()
