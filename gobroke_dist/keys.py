@@ -26,12 +26,12 @@ class ClusterKeys:
 
     @property
     def member_info(self) -> str:
-        """HASH node -> Member as JSON."""
+        """HASH node -> Member as JSON, with the number of the lease that it holds."""
         return f"{self.prefix}:member-info"
 
     @property
     def clients(self) -> str:
-        """HASH uuid -> registration (node, session, metadata) as JSON."""
+        """HASH uuid -> registration as JSON: node, session, metadata, in this order."""
         return f"{self.prefix}:clients"
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -241,3 +242,12 @@ async def test_c2_names_with_any_characters_are_told_apart(place: Place, node: s
     assert not await there.locate([ann.uuid])
     assert await there.renew()
     assert await there.count() == 0
+
+
+async def test_r6_a_uuid_that_is_no_proper_text_is_not_connected(place: Place) -> None:
+    here = await joined(place, "n1")
+    await here.register(client("ann", "n1"))
+    found = await asyncio.gather(here.locate(["\ud800", "ann"]), here.locate(["ann"]))
+    assert [set(one) for one in found] == [{"ann"}, {"ann"}]
+    with pytest.raises(ValueError, match="surrogates"):
+        await here.register(client("\ud800", "n1"))

@@ -47,6 +47,7 @@ class MemoryRegistry:
         return [lease.member for node, lease in self._cluster.leases.items() if self._cluster.living(node)]
 
     async def register(self, client: Client) -> None:
+        client.uuid.encode()  # what is no proper text can't be stored anywhere else either
         if not self._cluster.living(client.node):
             raise RedisUnavailable(f"the lease of {client.node} has run out; it is renewed soon")
         known = self._living_client(client.uuid)

@@ -30,7 +30,7 @@ _WAITING_BYTES = 64 << 20
 
 @dataclass(slots=True)
 class _Call(Generic[T]):
-    command: tuple[Word, ...]
+    command: tuple[bytes, ...]
     size: int
     script: Script | None
     read: Callable[[Any], T]
@@ -48,7 +48,7 @@ class _Call(Generic[T]):
 
     def with_source(self) -> _Call[T]:
         assert self.script is not None
-        return replace(self, command=("EVAL", self.script.source, *self.command[2:]))
+        return replace(self, command=(b"EVAL", self.script.source.encode(), *self.command[2:]))
 
 
 class Line:
@@ -73,6 +73,9 @@ class Line:
     def call(self, *command: Word, read: Callable[[Any], T]) -> asyncio.Future[T]:
         """Take a place in the line. The future: what ``read`` makes of the reply. It may be left unawaited.
 
+        Raises:
+            ValueError: at once: a word that UTF-8 has no bytes for.
+
         Raises (when awaited):
             RedisUnavailable: it is not known to have been carried out.
             QueueFull: too much waits; it was not sent.
@@ -91,14 +94,16 @@ class Line:
             await asyncio.wait({self._task})
 
     def _add(self, command: tuple[Word, ...], script: Script | None, read: Callable[[Any], T]) -> asyncio.Future[T]:
+        # Encoded here, so that a word that can't be is its caller's error and not the whole batch's.
+        words = tuple(word if isinstance(word, bytes) else str(word).encode() for word in command)
+        size = sum(map(len, words))
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        size = sum(8 if isinstance(word, int) else len(word) for word in command)
         waiting = len(self._waiting)
         if waiting >= self._limit or (waiting and self._bytes + size > _WAITING_BYTES):
             _fail(future, QueueFull(self._name, waiting))
             return future
-        self._waiting.append(_Call(command, size, script, read, future))
+        self._waiting.append(_Call(words, size, script, read, future))
         self._bytes += size
         if self._task is None or self._task.done():
             self._task = loop.create_task(self._drain())
@@ -162,7 +167,7 @@ class Line:
 
 
 def _not_loaded(call: _Call[Any], reply: Any) -> bool:
-    return isinstance(reply, NoScriptError) and call.script is not None and call.command[0] == "EVALSHA"
+    return isinstance(reply, NoScriptError) and call.script is not None and call.command[0] == b"EVALSHA"
 
 
 def _fail(future: asyncio.Future[Any], error: Exception) -> None:

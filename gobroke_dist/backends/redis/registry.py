@@ -95,7 +95,9 @@ class RedisRegistry:
         await self._run_all(_UPDATE, keys, ([word for one in part for word in one] for part in _chunks(written)))
 
     async def locate(self, uuids: Iterable[str]) -> dict[str, Client]:
-        parts = await self._run_all(_LOCATE, self._client_keys, _chunks(list(uuids)))
+        # A uuid that is no proper text was never registered; asking for it is no error.
+        asked = [uuid.encode("utf-8", "surrogatepass") for uuid in uuids]
+        parts = await self._run_all(_LOCATE, self._client_keys, _chunks(asked))
         return {client.uuid: client for part in parts for client in _clients(part)}
 
     async def page(self, cursor: str = "", count: int = 1000) -> Page:
