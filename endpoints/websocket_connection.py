@@ -257,7 +257,7 @@ class Connection:
         self._heartbeat = self._loop.call_later(self._gateway.settings.ping_timeout, self._missed, self._loop.time())
 
     def _missed(self, since: float) -> None:
-        if self._busy or self._heard >= since:
+        if self._heard >= since:
             self._beat()
         else:
             self.session.close(CloseCode.PING_TIMEOUT, "no answer to a ping")
