@@ -13,10 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from uuid import uuid4
 
-import redis
-
 from gobroke_dist.backends.redis.bus import RedisBus
 from gobroke_dist.backends.redis.connection import connect
+from gobroke_dist.backends.redis.errors import translated
 from gobroke_dist.backends.redis.registry import RedisRegistry
 from gobroke_dist.bus import Bus
 from gobroke_dist.directory import Directory
@@ -120,9 +119,10 @@ class Runtime:
             RedisUnavailable: it can't be reached; nothing was started.
         """
         try:
-            await self._commands.ping()
-        except redis.RedisError as error:
-            raise RedisUnavailable(f"{_masked(self.settings)} does not answer ({error})") from None
+            with translated():
+                await self._commands.ping()
+        except RedisUnavailable as error:
+            raise RedisUnavailable(f"{_masked(self.settings)} does not answer ({error.__cause__})") from None
         self.producer.start()
         await self.registry.join(self.member(addresses))
 

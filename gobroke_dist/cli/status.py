@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import socket
 from typing import Annotated
 
 import typer
@@ -29,6 +30,12 @@ def status(
     data_dir: DataDir = None,
     prefix: Prefix = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of tables.")] = False,
+    here: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ROLE", help="Exit with 1 unless a process of this role runs on this host: a health check."
+        ),
+    ] = None,
 ) -> None:
     """Show who is running, how many clients are connected, and what is waiting. Changes nothing.
 
@@ -41,6 +48,8 @@ def status(
             found = overview.read(settings, _queues(broke))
         except (RedisUnavailable, ValueError) as error:
             raise fail(f"no Redis answers at {settings.redis_url} ({error.__cause__ or error})", Exit.FAILED) from None
+    if here is not None and not _runs_here(found, here):
+        raise fail(f"no {here} runs on {socket.gethostname()}", Exit.FAILED)
     if as_json:
         typer.echo(json.dumps(_plain(found)))
     else:
@@ -60,6 +69,10 @@ def _queues(broke: Broke) -> list[str]:
         for name, logic in broke.logics.items()
         if logic.logic_type is LogicType.WORKER or (logic.logic_type is LogicType.PASSIVE and logic.scope == "cluster")
     )
+
+
+def _runs_here(found: Overview, role: str) -> bool:
+    return any(one.role == role and one.host == socket.gethostname() for one in found.members)
 
 
 def _plain(found: Overview) -> dict[str, object]:

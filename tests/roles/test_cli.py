@@ -163,6 +163,9 @@ def test_a1_each_role_runs_alone_and_ends_quietly(role: str, redis_url: str, pre
     words = (role, APP, "--redis-url", redis_url, "--prefix", prefix, "--log-format", "json")
     with running(*words) as alone:
         alone.await_saying(f"{role} is ready")
+        assert status(*words[2:6], "--here", role)["members"]
+        other = "worker" if role == "edge" else "edge"
+        assert done("status", APP, *words[2:6], "--here", other).returncode == 1
         assert alone.end() == 0
         lines = [json.loads(line) for line in alone.said.splitlines()]
     assert {line["role"] for line in lines} == {role}

@@ -1,0 +1,40 @@
+# Everything runs in .venv, which is made anew when pyproject.toml changes.
+PYTHON ?= python3
+BIN := .venv/bin
+ARGS ?=
+
+.PHONY: help setup demo test check chaos bench
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: .venv/stamp ## Make .venv with everything for development
+
+demo: .venv/stamp ## A cluster with an embedded Redis and a chat in the browser; CHECK=1: drive it, kill a worker, verify
+	$(BIN)/python -m examples.demo $(if $(CHECK),--check) $(ARGS)
+
+test: .venv/stamp ## The tests, on both cores; ARGS=... goes to pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+
+check: .venv/stamp ## Lint, format, types, floors
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+chaos: ## Not there yet
+	@echo "make chaos comes with a later release. It will kill, freeze and cut off every part of a cluster under"
+	@echo "load, and check that nothing was lost, doubled or reordered. For now: make demo CHECK=1"
+
+bench: ## Not there yet
+	@echo "make bench comes with a later release. It will measure throughput and latency of each path, beside stock"
+	@echo "Dramatiq on the same machine."
+
+.venv/stamp: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "$(PYTHON) is too old: Python 3.11 or newer is needed; make setup PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+		{ echo "$(PYTHON) can't make virtual environments; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
