@@ -84,7 +84,7 @@ def test_a_session_names_itself_on_its_client() -> None:
 
 
 def test_r5_frames_are_taken_in_the_order_pushed() -> None:
-    session = Made().session
+    session = Made(CONNECTING).session
     assert session.push(b"welcome")
     session.opened()
     assert session.push(b"1")
