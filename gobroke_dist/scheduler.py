@@ -54,13 +54,20 @@ class Record(Protocol):
         ...
 
 
+class HasBroker(Protocol):
+    """Who has Dramatiq's broker of an application."""
+
+    @property
+    def broker(self) -> OrderedBroker: ...
+
+
 class Declared(Protocol):
     """An application object, as far as a scheduler needs it."""
 
     @property
     def application(self) -> Application: ...
     @property
-    def broker(self) -> OrderedBroker: ...
+    def worker_role(self) -> HasBroker: ...
 
 
 class Scheduler:
@@ -177,7 +184,7 @@ async def _joined(broke: Declared, settings: Settings) -> AsyncIterator[Schedule
     """A scheduler that is a member of the cluster while the block runs."""
 
     schedules = cluster_schedules(broke.application.logics)
-    runtime = Runtime(broke.application, settings, "scheduler", broke.broker)
+    runtime = Runtime(broke.application, settings, "scheduler", broke.worker_role.broker)
     record = ScheduleRecord(settings)
     try:
         await runtime.open()
