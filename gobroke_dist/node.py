@@ -43,6 +43,7 @@ class Node:
         self.endpoints = endpoints
         self.draining = False
         self._touched: dict[str, Client] = {}
+        self._unregistered: dict[str, Session] = {}
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -168,6 +169,7 @@ class Node:
 
     async def _write_behind(self) -> None:
         """Metadata and last-message times of the clients that sent something, in one trip (contract C4)."""
+        await self._register_rest()
         touched, self._touched = self._touched, {}
         if touched:
             try:
@@ -178,16 +180,25 @@ class Node:
 
     async def _register_all(self) -> None:
         """After a lost lease: register every client again, unless it has moved meanwhile (contract C3)."""
-        sessions = list(self.runtime.hub)
-        for start in range(0, len(sessions), _REGISTER_AGAIN_AT_ONCE):
-            batch = sessions[start : start + _REGISTER_AGAIN_AT_ONCE]
+        self._unregistered = {session.id: session for session in self.runtime.hub}
+        await self._register_rest()
+
+    async def _register_rest(self) -> None:
+        """Those that are still to be registered again; what fails now is tried again with the next write-behind."""
+        while self._unregistered:
+            batch = list(self._unregistered.values())[:_REGISTER_AGAIN_AT_ONCE]
             await asyncio.gather(*(self._register_again(session) for session in batch))
 
     async def _register_again(self, session: Session) -> None:
         try:
-            await self.runtime.registry.register(session.client)
+            if self.runtime.hub.get(session.client.uuid) is session:
+                await self.runtime.registry.register(session.client)
         except ClientAlreadyExists:
             await close_local(self.runtime.hub, session.client.uuid, session.id)
+        except (TypeError, ValueError):
+            log.exception("client %s can't be registered again; it is sent away", session.client.uuid)
+            await close_local(self.runtime.hub, session.client.uuid, session.id)
+        self._unregistered.pop(session.id, None)
 
     async def _unregister_later(self, client: Client) -> None:
         while client.uuid not in self.runtime.hub:

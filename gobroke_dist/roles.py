@@ -8,31 +8,26 @@ import signal
 from collections.abc import AsyncIterator, Callable
 from typing import Protocol
 
+from gobroke_dist import scheduler
 from gobroke_dist.embedded import EmbeddedRedis
 from gobroke_dist.endpoint import Endpoint
 from gobroke_dist.logic import Operations
 from gobroke_dist.node import Node
-from gobroke_dist.runtime import Application, Runtime
-from gobroke_dist.scheduler import firing
+from gobroke_dist.runtime import Runtime
 from gobroke_dist.settings import Settings
 from gobroke_dist.tasks.lifecycle import start_worker, stop_worker
-from gobroke_dist.worker import WorkerRole
 
 Ready = Callable[[tuple[str, ...]], None]
 """Called once, with the addresses, when a role does its work."""
 
 
-class Declared(Protocol):
+class Declared(scheduler.Declared, Protocol):
     """An application object, as far as the roles need it."""
 
     @property
     def settings(self) -> Settings: ...
     @property
     def endpoints(self) -> tuple[Endpoint, ...]: ...
-    @property
-    def application(self) -> Application: ...
-    @property
-    def worker_role(self) -> WorkerRole: ...
     def configure(self, settings: Settings) -> None: ...
 
 
@@ -56,7 +51,7 @@ async def redis_of(broke: Declared) -> AsyncIterator[None]:
 @contextlib.asynccontextmanager
 async def edge(broke: Declared) -> AsyncIterator[Node]:
     """One edge, for as long as the block runs."""
-    runtime = Runtime(broke.application, broke.settings, "edge", broke.worker_role.broker)
+    runtime = Runtime(broke.application, broke.settings, "edge", broke.broker)
     node = Node(runtime, broke.endpoints)
     runtime.serve(broke.application.logics.values())
     try:
@@ -70,7 +65,7 @@ async def edge(broke: Declared) -> AsyncIterator[Node]:
 async def worker(broke: Declared) -> AsyncIterator[None]:
     """One worker's threads, for as long as the block runs."""
     settings = broke.settings
-    started = await asyncio.to_thread(start_worker, broke.worker_role.broker, threads=settings.threads)
+    started = await asyncio.to_thread(start_worker, broke.broker, threads=settings.threads)
     try:
         yield
     finally:
@@ -80,7 +75,7 @@ async def worker(broke: Declared) -> AsyncIterator[None]:
 @contextlib.asynccontextmanager
 async def together(broke: Declared) -> AsyncIterator[Operations]:
     """Every role, for as long as the block runs. Gives the edge's calls."""
-    async with redis_of(broke), edge(broke) as node, worker(broke), firing(broke, broke.settings):
+    async with redis_of(broke), edge(broke) as node, worker(broke), scheduler.firing(broke, broke.settings):
         yield node.runtime.operations
 
 

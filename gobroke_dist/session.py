@@ -139,10 +139,14 @@ class Session:
             raise RuntimeError(f"opened() needs a session that is connecting; session {self.id} is open already")
         if self.state is SessionState.CONNECTING:
             self._set(SessionState.OPEN)
+            if self._outbox:
+                self._wake()
 
     def push(self, frame: bytes) -> bool:
         """Queue a frame; the endpoint's writer is woken. False: it was not taken, because the connection is on
         its way out or the outbox is full, in which case the session now asks to be closed.
+
+        While the session is connecting, frames are kept back: a client that is refused gets none.
         """
         if self.ending:
             return False
@@ -151,7 +155,8 @@ class Session:
             return False
         self._outbox.append(frame)
         self._outbox_bytes += len(frame)
-        self._wake()
+        if self.state is SessionState.OPEN:
+            self._wake()
         return True
 
     def take(self, budget: int | None = None) -> list[bytes]:
@@ -160,6 +165,8 @@ class Session:
         Args:
             budget: stop when the frames have this many bytes or more; 0 takes one frame, None all.
         """
+        if self.state is SessionState.CONNECTING:
+            return []
         if budget is None:
             frames = list(self._outbox)
             self._drop()
@@ -179,7 +186,7 @@ class Session:
         if self.ending:
             return
         self.close_code, self.close_reason = code, reason
-        if code is CloseCode.SLOW_CONSUMER:
+        if code is CloseCode.SLOW_CONSUMER or self.state is SessionState.CONNECTING:
             self._drop()
         self._set(SessionState.CLOSING)
         self._wake()

@@ -34,7 +34,8 @@ class Made:
 TRANSITIONS: list[tuple[SessionState, Callable[[Session], object], SessionState, int]] = [
     # from, call, to, how often the endpoint is woken
     (CONNECTING, lambda s: s.opened(), OPEN, 0),
-    (CONNECTING, lambda s: s.push(b"x"), CONNECTING, 1),
+    (CONNECTING, lambda s: s.push(b"x"), CONNECTING, 0),
+    (CONNECTING, lambda s: (s.push(b"x"), s.opened()), OPEN, 1),
     (CONNECTING, lambda s: s.close(CloseCode.REFUSED), CLOSING, 1),
     (CONNECTING, lambda s: s.closed(), CLOSED, 0),
     (OPEN, lambda s: s.push(b"x"), OPEN, 1),
@@ -59,6 +60,17 @@ def test_each_call_in_each_state(
     call(made.session)
     assert (made.session.state, made.woken) == (end, woken)
     assert made.session.ending is (end in (CLOSING, CLOSED))
+
+
+def test_frames_are_kept_back_until_the_session_is_open() -> None:
+    """A client that is refused gets no frame; one that is let in gets what came meanwhile, in order."""
+    let_in, refused = Made(CONNECTING).session, Made(CONNECTING).session
+    for session in (let_in, refused):
+        assert session.push(b"welcome")
+        assert session.take() == []
+    let_in.opened()
+    refused.close(CloseCode.ALREADY_CONNECTED)
+    assert (let_in.take(), refused.take()) == ([b"welcome"], [])
 
 
 def test_a_session_opens_once() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from gobroke_dist.client import Client
 from gobroke_dist.errors import PayloadInvalid
-from gobroke_dist.logic import LogicBase, LogicType, OrderBy, Tick
+from gobroke_dist.logic import LogicBase, LogicType, Tick
 from gobroke_dist.message import Message
 from gobroke_dist.tasks import actors
 from gobroke_dist.tasks.broker import OrderedBroker
@@ -79,17 +79,3 @@ def test_a_payload_that_does_not_validate_is_dead_at_once_and_one_that_a_handler
         eventually_sync(lambda: broker.client.zcard(keys.dead))
     dead = dramatiq.Message.decode(broker.client.hget(keys.dead_messages, "u"))
     assert dead.options["attempts"] == attempts
-
-
-@pytest.mark.parametrize(
-    ("order_by", "key"),
-    [("logic", ""), ("client", "client:c"), (lambda message: message.metadata["room"], "r"), (None, None)],
-)
-def test_the_ordering_key_is_what_order_by_says(order_by: OrderBy, key: str | None) -> None:
-    message = Message(from_client=Client("c"), metadata={"room": "r"})
-    assert actors.order_key(Chat(order_by=order_by), message) == key
-
-
-def test_a_message_from_a_logic_is_ordered_by_that_logic() -> None:
-    assert actors.order_key(Waiting(), Message(from_logic="a")) == "logic:a"
-    assert actors.order_key(Clockwork(), Message()) == ""
