@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from gobroke_dist import logs
@@ -30,6 +29,7 @@ from gobroke_dist.cli.options import (
     Threads,
 )
 from gobroke_dist.cli.roles import check_redis
+from gobroke_dist.cli.screen import screen
 from gobroke_dist.embedded import EmbeddedRedis
 from gobroke_dist.errors import CouldNotCreateServer
 from gobroke_dist.settings import Settings, effective
@@ -117,9 +117,8 @@ def _show(group: list[Child], reports: dict[str, Report], settings: Settings) ->
         return
     table = Table(box=None, pad_edge=False)
     table.add_column("Running")
-    table.add_column("Where", no_wrap=True, overflow="ignore")
+    table.add_column("Where", overflow="fold")
     for name, at in where.items():
         table.add_row(name, at)
     table.add_row("redis", redis)
-    console = Console(soft_wrap=True, highlight=False)
-    console.print(table, "Ctrl+C ends everything.", sep="\n")
+    screen().print(table, "Ctrl+C ends everything.", sep="\n")

@@ -8,7 +8,6 @@ import socket
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from gobroke_dist.application import load
@@ -17,6 +16,7 @@ from gobroke_dist.backends.redis.overview import Overview
 from gobroke_dist.broke import Broke
 from gobroke_dist.cli.exits import Exit, explained, fail
 from gobroke_dist.cli.options import DataDir, Path_, Prefix, RedisURL
+from gobroke_dist.cli.screen import screen
 from gobroke_dist.embedded import EmbeddedRedis
 from gobroke_dist.errors import RedisUnavailable
 from gobroke_dist.logic import LogicType
@@ -95,7 +95,7 @@ def _print(found: Overview) -> None:
         queues.add_column(title, justify="right")
     for depth in found.queues:
         queues.add_row(depth.queue, *map(str, (depth.ready, depth.waiting, depth.delayed, depth.dead)))
-    console = Console(soft_wrap=True, highlight=False)
+    console = screen()
     console.print(members if found.members else "No process is running.", f"Clients: {found.clients}", sep="\n\n")
     console.print()
     console.print(queues if found.queues else "No logic has a queue.")
