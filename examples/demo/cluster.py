@@ -61,7 +61,7 @@ class Cluster:
             Member(one["role"], one["node"], one["pid"], tuple(one["addresses"]))
             for one in json.loads(answer)["members"]
         ]
-        return sorted(found, key=lambda member: (list(ROLES).index(member.role), member.addresses, member.node))
+        return sorted(found, key=lambda member: (list(ROLES).index(member.role), member.node))
 
     async def until_complete(self, *, without: int = 0) -> list[Member]:
         """Wait until every role has its processes, and return them. ``without`` is a pid that does not count.
@@ -89,7 +89,7 @@ class Cluster:
 
 
 @contextlib.asynccontextmanager
-async def running(*, port: int, data_dir: Path | None = None, show: Callable[[str], None]) -> AsyncIterator[Cluster]:
+async def running(*, port: int, data_dir: Path | None = None, show: Callable[[str], object]) -> AsyncIterator[Cluster]:
     """The cluster, for as long as the block runs.
 
     Args:
@@ -127,7 +127,7 @@ def _gobroke(*words: str) -> tuple[str, ...]:
     return (sys.executable, "-m", "gobroke_dist.cli", *words)
 
 
-async def _pass_on(process: Process, last_words: deque[str], show: Callable[[str], None]) -> None:
+async def _pass_on(process: Process, last_words: deque[str], show: Callable[[str], object]) -> None:
     assert process.stdout is not None
     async for line in process.stdout:
         text = line.decode(errors="replace").rstrip()
