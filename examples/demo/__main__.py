@@ -91,7 +91,12 @@ async def _stay(port: int, data_dir: Path | None) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     ready = asyncio.Event()
-    async with running(port=port, data_dir=data_dir, show=lambda line: ready.is_set() and talk.out(line)) as cluster:
+
+    def show(line: str) -> None:
+        if ready.is_set():  # the table says what is ready; what comes after it is news
+            talk.out(line)
+
+    async with running(port=port, data_dir=data_dir, show=show) as cluster:
         members = await _complete(cluster)
         ready.set()
         console = Console(highlight=False, soft_wrap=True)

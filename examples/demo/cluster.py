@@ -89,7 +89,7 @@ class Cluster:
 
 
 @contextlib.asynccontextmanager
-async def running(*, port: int, data_dir: Path | None = None, show: Callable[[str], object]) -> AsyncIterator[Cluster]:
+async def running(*, port: int, data_dir: Path | None = None, show: Callable[[str], None]) -> AsyncIterator[Cluster]:
     """The cluster, for as long as the block runs.
 
     Args:
@@ -109,6 +109,7 @@ async def running(*, port: int, data_dir: Path | None = None, show: Callable[[st
             stdin=asyncio.subprocess.DEVNULL,
             stdout=PIPE,
             stderr=STDOUT,
+            limit=1 << 20,  # bytes in a line
             start_new_session=True,  # Ctrl+C is for us; we end it in order
             env={"GOBROKE_WORKER_LEASE": "2"} | os.environ | {"PYTHONUNBUFFERED": "1"},
         )
@@ -127,7 +128,7 @@ def _gobroke(*words: str) -> tuple[str, ...]:
     return (sys.executable, "-m", "gobroke_dist.cli", *words)
 
 
-async def _pass_on(process: Process, last_words: deque[str], show: Callable[[str], object]) -> None:
+async def _pass_on(process: Process, last_words: deque[str], show: Callable[[str], None]) -> None:
     assert process.stdout is not None
     async for line in process.stdout:
         text = line.decode(errors="replace").rstrip()
