@@ -90,9 +90,16 @@ async def _stay(port: int, data_dir: Path | None) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with running(port=port, data_dir=data_dir, show=talk.out) as cluster:
+    ready = asyncio.Event()
+
+    def show(line: str) -> None:
+        if ready.is_set():  # the table says what is ready; what comes after it is news
+            talk.out(line)
+
+    async with running(port=port, data_dir=data_dir, show=show) as cluster:
         members = await _complete(cluster)
-        console = Console(highlight=False)
+        ready.set()
+        console = Console(highlight=False, soft_wrap=True)
         console.print("", members_table(members, _others(cluster)), "", sep="\n")
         console.print("Open both addresses side by side. Ctrl+C ends everything.")
         ended = asyncio.create_task(cluster.process.wait())
@@ -109,7 +116,7 @@ async def _check_here(plan: Plan, data_dir: Path | None, patience: float, *, ver
     show = talk.out if verbose else lambda _: None
     async with running(port=0, data_dir=data_dir, show=show) as cluster:
         members = await _complete(cluster)
-        talk.print(members_table(members, _others(cluster)), "", sep="\n")
+        talk.print(members_table(members, _others(cluster)), "", sep="\n", soft_wrap=True)
         urls = [address for member in members for address in member.addresses]
         return await _drive(plan, urls, ProcessKiller(cluster, members), patience)
 

@@ -61,7 +61,7 @@ class Cluster:
             Member(one["role"], one["node"], one["pid"], tuple(one["addresses"]))
             for one in json.loads(answer)["members"]
         ]
-        return sorted(found, key=lambda member: (list(ROLES).index(member.role), member.addresses, member.node))
+        return sorted(found, key=lambda member: (list(ROLES).index(member.role), member.node))
 
     async def until_complete(self, *, without: int = 0) -> list[Member]:
         """Wait until every role has its processes, and return them. ``without`` is a pid that does not count.
@@ -109,6 +109,7 @@ async def running(*, port: int, data_dir: Path | None = None, show: Callable[[st
             stdin=asyncio.subprocess.DEVNULL,
             stdout=PIPE,
             stderr=STDOUT,
+            limit=1 << 20,  # bytes in a line
             start_new_session=True,  # Ctrl+C is for us; we end it in order
             env={"GOBROKE_WORKER_LEASE": "2"} | os.environ | {"PYTHONUNBUFFERED": "1"},
         )

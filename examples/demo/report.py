@@ -121,7 +121,8 @@ class Report:
 
 def members_table(members: Sequence[Member], others: Sequence[tuple[str, int, str]]) -> Table:
     """What is running: role, process id and address."""
-    table = Table("Role", "Node", "Pid", "Address", box=None, pad_edge=False, header_style="bold")
+    table = Table("Role", "Node", "Pid", box=None, pad_edge=False, header_style="bold")
+    table.add_column("Address", no_wrap=True, overflow="ignore")
     for member in members:
         table.add_row(member.role, member.node, str(member.pid), " ".join(map(page_of, member.addresses)))
     for role, pid, address in others:

@@ -93,14 +93,14 @@ class Page:
         for kind in ("keyDown", "keyUp"):
             await self.call("Input.dispatchKeyEvent", type=kind, key="Enter", code="Enter", windowsVirtualKeyCode=13)
 
-    async def look(self, path: Path, *, width: int = 1200, height: int = 800, dark: bool = False) -> None:
-        """Take a picture."""
+    async def look(self, *, width: int = 1200, height: int = 800, dark: bool = False) -> bytes:
+        """Take a picture, as a PNG."""
         scheme = "dark" if dark else "light"
         await self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 700}
         await self.call("Emulation.setDeviceMetricsOverride", **size)
         picture = await self.call("Page.captureScreenshot", format="png")
-        path.write_bytes(base64.b64decode(picture["data"]))
+        return base64.b64decode(picture["data"])
 
     async def _listen(self) -> None:
         async for frame in self._socket:
@@ -134,8 +134,7 @@ async def browser(url: str) -> AsyncIterator[Page]:
 
 
 async def _tab(session: aiohttp.ClientSession, port_file: Path) -> str:
-    await eventually(lambda: port_file.exists() and len(port_file.read_text().splitlines()) == 2, within=30)
-    port = port_file.read_text().splitlines()[0]
+    port = await eventually(lambda: _port_in(port_file), within=30)
 
     async def first_tab() -> str:
         async with session.get(f"http://127.0.0.1:{port}/json/list") as answer:
@@ -143,6 +142,12 @@ async def _tab(session: aiohttp.ClientSession, port_file: Path) -> str:
 
     found: str = await eventually(first_tab, within=10)
     return found
+
+
+def _port_in(file: Path) -> str | None:
+    """The port that Chromium writes into a file of two lines when it listens."""
+    lines = file.read_text().splitlines() if file.exists() else []
+    return lines[0] if len(lines) == 2 else None
 
 
 async def _end(process: Process) -> None:

@@ -19,6 +19,7 @@ let highest = 0; // the highest number that is shown
 let joined = false;
 let askedAt = 0;
 let typedAt = 0;
+let atEnd = true; // whether the reader sees the last line
 
 // --- coming in ----------------------------------------------------------------
 
@@ -56,7 +57,7 @@ function show(part) {
 // --- what arrives -------------------------------------------------------------
 
 function welcome(frame) {
-  $("node").textContent = frame.node;
+  showNode(frame.node);
   joined = false;
   join();
 }
@@ -141,10 +142,12 @@ function say(text) {
 
 // Stays at the end if the reader is there, or if `force`; otherwise does not move what is being read.
 function keepingView(change, force) {
-  const list = $("lines");
-  const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 80;
   change();
-  if (atEnd || force) list.scrollTop = list.scrollHeight;
+  if (atEnd || force) toEnd();
+}
+
+function toEnd() {
+  $("lines").scrollTop = $("lines").scrollHeight;
 }
 
 // --- people, typing, state, errors --------------------------------------------
@@ -187,7 +190,12 @@ function sayWhoTypes() {
 function showState({ state, text }) {
   $("state").textContent = text;
   $("state").dataset.state = state;
-  if (state !== "open") $("node").textContent = "no node at the moment";
+  if (state !== "open") showNode("");
+}
+
+function showNode(node) {
+  $("on").textContent = node ? "You are on" : "Not on any node";
+  $("node").textContent = node;
 }
 
 function showRefusal({ frame, retry, data }) {
@@ -198,6 +206,7 @@ function showRefusal({ frame, retry, data }) {
   mine.delete(frame.uuid);
   item.classList.add("refused");
   item.querySelector(".via").textContent = "refused";
+  item.querySelector(".number").textContent = "–";
   if (data?.text && !$("text").value) $("text").value = data.text; // so that it can be put right
 }
 
@@ -252,6 +261,14 @@ function fitText() {
   $("text").style.height = "auto";
   $("text").style.height = `${$("text").scrollHeight + 2}px`;
 }
+
+$("lines").addEventListener("scroll", () => {
+  const list = $("lines");
+  atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 80;
+});
+
+// A keyboard that comes up on a phone, or an alert, must not hide the last line.
+new ResizeObserver(() => { if (atEnd) toEnd(); }).observe($("lines"));
 
 addEventListener("pagehide", () => connection?.send("leave", { room }));
 

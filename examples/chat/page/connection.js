@@ -107,7 +107,7 @@ export class Connection extends EventTarget {
     }
     const wait = this.wait * (0.5 + Math.random() / 2); // not everybody in the same moment
     this.wait = Math.min(this.wait * 2, LONGEST_WAIT);
-    this.tell("state", { state: "waiting", text: "connection lost, trying again…" });
+    this.tell("state", { state: "waiting", text: "reconnecting…" });
     this.reconnectTimer = setTimeout(() => this.connect(), wait);
   }
 
