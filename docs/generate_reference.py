@@ -10,8 +10,12 @@ import inspect
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+import typer
 
 from gobroke_dist import errors
+from gobroke_dist.cli import app
 from gobroke_dist.errors import BrokeError
 from gobroke_dist.keys import ClusterKeys, QueueKeys
 from gobroke_dist.session import CloseCode
@@ -71,6 +75,26 @@ def codes_page() -> str:
     return head + "\n".join(rows) + "\n"
 
 
+def command_line_page() -> str:
+    """Every command with its options, as the command line itself knows them."""
+    group: Any = typer.main.get_command(app)
+    parts = [f"# Command line\n\n{_paragraph(group.help)}\n\n{_paragraph(group.epilog)}"]
+    for name, command in group.commands.items():
+        rows = [_option_row(option) for option in command.params if not getattr(option, "hidden", False)]
+        table = "| option | meaning |\n| --- | --- |\n" + "\n".join(rows)
+        parts.append(f"## gobroke {name}\n\n{_paragraph(command.help)}\n\n{table}")
+    return "\n\n".join(parts) + "\n"
+
+
+def _option_row(option: Any) -> str:
+    names = option.opts if option.param_type_name == "option" else [option.metavar]
+    return f"| {', '.join(f'`{name}`' for name in names)} | {option.help or ''} |"
+
+
+def _paragraph(text: str | None) -> str:
+    return " ".join((text or "").split())
+
+
 def _key_rows(keys: ClusterKeys | QueueKeys) -> Iterator[str]:
     for name, member in vars(type(keys)).items():
         if name.startswith("_") or not (isinstance(member, property) or inspect.isfunction(member)):
@@ -107,6 +131,7 @@ def pages() -> dict[Path, str]:
         "errors.md": errors_page(),
         "keys.md": keys_page(),
         "close-codes.md": codes_page(),
+        "command-line.md": command_line_page(),
     }
     return {PAGES / name: text.replace("\n\n", "\n\n" + NOTE, 1) for name, text in made.items()}
 

@@ -18,7 +18,7 @@ from gobroke_dist.middleware import Middleware
 from gobroke_dist.roles import run_together, together
 from gobroke_dist.runner import OnLogicError
 from gobroke_dist.runtime import Application
-from gobroke_dist.settings import Settings
+from gobroke_dist.settings import Settings, effective
 from gobroke_dist.tasks.broker import OrderedBroker
 from gobroke_dist.tasks.lifecycle import make_default
 from gobroke_dist.worker import WorkerRole
@@ -36,11 +36,11 @@ class Broke:
 
     Args:
         endpoint: how clients reach an edge: one endpoint, or several.
-        redis: URL of Redis; instead of ``Settings.redis_url``.
-        channel_size: messages that one client's outbox holds; instead of ``Settings.channel_size``.
+        redis: URL of Redis, as ``Settings.redis_url``.
+        channel_size: messages that one client's outbox holds, as ``Settings.channel_size``.
         on_logic_error: called with the logic's name, the message, the exception and the formatted stack
             whenever a logic raises (the seed's ``WithOnLogicPanic``). It must not block.
-        settings: everything else; by default from the environment.
+        settings: everything else. What the environment says (``GOBROKE_…``) wins over what is said here.
 
     Raises:
         NoEndpointProvided: there is none.
@@ -59,9 +59,8 @@ class Broke:
         if not self.endpoints:
             raise NoEndpointProvided
         given = {"redis_url": redis, "channel_size": channel_size}
-        self.settings = (settings or Settings()).model_copy(
-            update={name: value for name, value in given.items() if value is not None}
-        )
+        said = {name: value for name, value in given.items() if value is not None}
+        self.settings = effective((settings or Settings()).model_copy(update=said))
         self._logics: dict[str, LogicBase] = {}
         self._receive_middleware: list[Middleware] = []
         self._send_middleware: list[Middleware] = []

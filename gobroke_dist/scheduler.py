@@ -54,20 +54,13 @@ class Record(Protocol):
         ...
 
 
-class HasBroker(Protocol):
-    """Who has Dramatiq's broker of an application."""
-
-    @property
-    def broker(self) -> OrderedBroker: ...
-
-
 class Declared(Protocol):
     """An application object, as far as a scheduler needs it."""
 
     @property
     def application(self) -> Application: ...
     @property
-    def worker_role(self) -> HasBroker: ...
+    def broker(self) -> OrderedBroker: ...
 
 
 class Scheduler:
@@ -184,7 +177,7 @@ async def _joined(broke: Declared, settings: Settings) -> AsyncIterator[Schedule
     """A scheduler that is a member of the cluster while the block runs."""
 
     schedules = cluster_schedules(broke.application.logics)
-    runtime = Runtime(broke.application, settings, "scheduler", broke.worker_role.broker)
+    runtime = Runtime(broke.application, settings, "scheduler", broke.broker)
     record = ScheduleRecord(settings)
     try:
         await runtime.open()

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class Settings(BaseSettings):
-    """Times are seconds, sizes are bytes. A keyword wins over the environment, and a command-line flag over both."""
+    """Times are seconds, sizes are bytes.
+
+    In an application that runs, a command-line flag wins over the environment, and the environment over what the
+    application's own code says: who deploys has the last word. See ``effective``.
+    """
 
     model_config = SettingsConfigDict(env_prefix="GOBROKE_", extra="forbid", frozen=True)
 
@@ -58,3 +62,19 @@ class Settings(BaseSettings):
     def namespace(self) -> str:
         """Dramatiq's namespace: the first part of every key that Dramatiq's own tools read."""
         return f"{self.prefix}:dramatiq"
+
+
+def effective(declared: Settings | None = None, **given: Any) -> Settings:
+    """What is in force: the environment wins over the application's own settings, and what is given over both.
+
+    Args:
+        declared: the application's.
+        given: by the setting's name; None: not given.
+
+    Raises:
+        pydantic.ValidationError: a value can't be used.
+    """
+    environment = Settings()
+    own = {} if declared is None else declared.model_dump(include=declared.model_fields_set)
+    from_environment = environment.model_dump(include=environment.model_fields_set)
+    return Settings(**own | from_environment | {name: value for name, value in given.items() if value is not None})

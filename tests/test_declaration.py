@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from endpoints import StubEndpoint
@@ -14,6 +16,7 @@ from gobroke_dist import (
     Message,
     NoEndpointProvided,
     NotRunning,
+    Settings,
     Tick,
 )
 
@@ -90,11 +93,14 @@ def test_a2_a_call_before_the_application_runs_says_so() -> None:
         logic.send_message(Message())
 
 
-def test_a1_the_options_reach_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keywords win over the environment."""
-    monkeypatch.setenv("GOBROKE_CHANNEL_SIZE", "7")
-    monkeypatch.setenv("GOBROKE_PREFIX", "app")
-    broke = Broke(StubEndpoint(), redis="redis://example.invalid", channel_size=9)
-    assert (broke.settings.channel_size, broke.settings.prefix) == (9, "app")
-    assert broke.settings.redis_url == "redis://example.invalid"
-    assert Broke(StubEndpoint()).settings.channel_size == 7
+def test_a1_who_deploys_has_the_last_word_on_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment wins over the application's own code, which wins over the defaults."""
+    declared: dict[str, Any] = {"redis": "redis://code.invalid", "channel_size": 9}
+    broke = Broke(StubEndpoint(), **declared, settings=Settings(prefix="code", threads=3))
+    assert (broke.settings.redis_url, broke.settings.channel_size) == ("redis://code.invalid", 9)
+    assert (broke.settings.prefix, broke.settings.threads, broke.settings.processes) == ("code", 3, 1)
+    monkeypatch.setenv("GOBROKE_REDIS_URL", "redis://deployed.invalid")
+    monkeypatch.setenv("GOBROKE_PREFIX", "deployed")
+    broke = Broke(StubEndpoint(), **declared, settings=Settings(threads=3))
+    assert (broke.settings.redis_url, broke.settings.channel_size) == ("redis://deployed.invalid", 9)
+    assert (broke.settings.prefix, broke.settings.threads) == ("deployed", 3)

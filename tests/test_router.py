@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from gobroke_dist.backends.memory.cluster import MemoryCluster
-from gobroke_dist.backends.memory.registry import MemoryRegistry
 from pydantic import BaseModel
 
 from gobroke_dist import (
@@ -19,6 +17,8 @@ from gobroke_dist import (
     PayloadInvalid,
     Tick,
 )
+from gobroke_dist.backends.memory.cluster import MemoryCluster
+from gobroke_dist.backends.memory.registry import MemoryRegistry
 from gobroke_dist.clock import SystemClock
 from gobroke_dist.hub import Hub
 from gobroke_dist.metrics import Metrics

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -44,24 +44,6 @@ DataDir = Annotated[Path | None, typer.Option(help="Where the embedded Redis kee
 Level = Annotated[LogLevel | None, typer.Option("--log-level", help="What to log, from this level up.")]
 Format = Annotated[LogFormat | None, typer.Option("--log-format", help="For people, or one JSON object per line.")]
 ReadyFd = Annotated[int | None, typer.Option(hidden=True)]
-
-
-def effective(declared: Settings, **flags: Any) -> Settings:
-    """The settings of this process: a flag wins over the environment, which wins over the application's own.
-
-    Args:
-        declared: the application's.
-        flags: by the setting's name; None: not given.
-
-    Raises:
-        pydantic.ValidationError: a value can't be used.
-    """
-    environment = Settings()
-    return Settings(
-        **declared.model_dump()
-        | {name: getattr(environment, name) for name in environment.model_fields_set}
-        | {name: value for name, value in flags.items() if value is not None}
-    )
 
 
 def as_environment(settings: Settings) -> dict[str, str]:

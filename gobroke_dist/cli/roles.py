@@ -27,12 +27,11 @@ from gobroke_dist.cli.options import (
     ReadyFd,
     RedisURL,
     Threads,
-    effective,
 )
 from gobroke_dist.errors import RedisUnavailable
 from gobroke_dist.roles import run_edge
 from gobroke_dist.scheduler import run_scheduler
-from gobroke_dist.settings import Settings
+from gobroke_dist.settings import Settings, effective
 from gobroke_dist.supervisor import Report
 from gobroke_dist.worker import run_worker
 

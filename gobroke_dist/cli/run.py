@@ -27,13 +27,12 @@ from gobroke_dist.cli.options import (
     Prefix,
     RedisURL,
     Threads,
-    effective,
 )
 from gobroke_dist.cli.roles import check_redis
 from gobroke_dist.cli.screen import screen
 from gobroke_dist.embedded import EmbeddedRedis
 from gobroke_dist.errors import CouldNotCreateServer
-from gobroke_dist.settings import Settings
+from gobroke_dist.settings import Settings, effective
 from gobroke_dist.supervisor import Child, Report
 
 log = logging.getLogger(__name__)

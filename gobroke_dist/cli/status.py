@@ -15,12 +15,12 @@ from gobroke_dist.backends.redis import overview
 from gobroke_dist.backends.redis.overview import Overview
 from gobroke_dist.broke import Broke
 from gobroke_dist.cli.exits import Exit, explained, fail
-from gobroke_dist.cli.options import DataDir, Path_, Prefix, RedisURL, effective
+from gobroke_dist.cli.options import DataDir, Path_, Prefix, RedisURL
 from gobroke_dist.cli.screen import screen
 from gobroke_dist.embedded import EmbeddedRedis
 from gobroke_dist.errors import RedisUnavailable
 from gobroke_dist.logic import LogicType
-from gobroke_dist.settings import Settings
+from gobroke_dist.settings import Settings, effective
 
 
 def status(

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel
-from tests.eventually import eventually
 
 from gobroke_dist import (
     Client,
@@ -20,6 +19,7 @@ from gobroke_dist import (
     Message,
 )
 from tests.cluster.conftest import Cluster, Edge
+from tests.eventually import eventually
 
 
 class AsyncTour(LogicBase):

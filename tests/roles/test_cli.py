@@ -17,10 +17,10 @@ import redis
 from pydantic import ValidationError
 
 from gobroke_dist.backends.redis import overview
-from gobroke_dist.cli.options import as_environment, effective
+from gobroke_dist.cli.options import as_environment
 from gobroke_dist.errors import RedisUnavailable
 from gobroke_dist.keys import QueueKeys
-from gobroke_dist.settings import Settings
+from gobroke_dist.settings import Settings, effective
 from tests.eventually import eventually_sync
 
 ROOT = Path(__file__).parents[2]
