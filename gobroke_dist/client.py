@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -21,6 +22,7 @@ class Client:
         last_message: when its last message was received, aware, UTC; at first, when it connected.
         node: the node that holds the connection; empty before registration.
         session: this connection, as opposed to an earlier or later one of the same client.
+        changed: set by the node that holds the connection, and called when metadata is added.
     """
 
     uuid: str = field(default_factory=lambda: str(uuid4()))
@@ -28,10 +30,17 @@ class Client:
     last_message: datetime = field(default_factory=lambda: datetime.now(UTC))
     node: str = ""
     session: str = ""
+    changed: Callable[[Client], None] | None = field(default=None, repr=False)
 
     def add_metadata(self, name: str, value: Any) -> None:
-        """Set one metadata value. ``value`` must be JSON-able."""
+        """Set one metadata value. ``value`` must be JSON-able.
+
+        On the node that holds the connection, other nodes see it within about a second. A snapshot's change stays
+        with the snapshot.
+        """
         self.metadata[name] = value
+        if self.changed is not None:
+            self.changed(self)
 
     def get_metadata(self, name: str, default: Any = None) -> Any:
         """The metadata value of this name, or ``default``."""

@@ -84,6 +84,7 @@ class Node:
         client.node = self.runtime.node
         client.session = session.id
         client.last_message = datetime.now(UTC)
+        client.changed = self._touch
         # In the hub first: from the moment that others can find the client, what they send it has a place to go.
         self.runtime.hub.add(session, endpoint)
         try:
@@ -112,7 +113,7 @@ class Node:
         client = session.client
         message.from_client = client
         client.last_message = datetime.now(UTC)
-        self._touched[client.uuid] = client
+        self._touch(client)
         try:
             await self.runtime.router.receive(message, self.runtime.outlet(from_client=True))
         except BrokeError as error:
@@ -145,7 +146,8 @@ class Node:
     def _deliver(self, envelope: wire.Deliver) -> None:
         message = envelope.message()
         if envelope.to is None:
-            self.runtime.hub.deliver_to_all(message, envelope.exclude)
+            if envelope.origin != self.runtime.node:
+                self.runtime.hub.deliver_to_all(message, envelope.exclude)
             return
         gone = self.runtime.hub.deliver(message, envelope.to)
         if gone:
@@ -167,8 +169,11 @@ class Node:
 
     # --- in the background -------------------------------------------------------
 
+    def _touch(self, client: Client) -> None:
+        self._touched[client.uuid] = client
+
     async def _write_behind(self) -> None:
-        """Metadata and last-message times of the clients that sent something, in one trip (contract C4)."""
+        """Metadata and last-message times of the clients that have changed, in one trip (contract C4)."""
         await self._register_rest()
         touched, self._touched = self._touched, {}
         if touched:

@@ -132,7 +132,9 @@ class Router:
 
     def _deliver(self, routed: Route, message: Message, outlet: Outlet) -> None:
         if routed.everyone:
-            outlet.broadcast(wire.deliver(message, None, routed.exclude))
+            # Own clients get it at once, like all that goes to them: what is sent next can't overtake it (R5).
+            self._hub.deliver_to_all(message, routed.exclude)
+            outlet.broadcast(wire.deliver_to_all(message, exclude=routed.exclude, origin=self._node))
         if routed.local:
             self._count_gone(self._hub.deliver(message, routed.local))
         for node, uuids in routed.remote.items():

@@ -47,6 +47,8 @@ class WorkerRole:
         """Make the actor of a logic that runs in workers; nothing happens for any other."""
         if runs_in_workers(logic):
             actors.declare(self.broker, logic, self._run)
+            if self._runtime is not None:
+                self._runtime.serve([logic])
 
     # --- one message -------------------------------------------------------------
 
@@ -60,11 +62,13 @@ class WorkerRole:
         return None
 
     def _dispatch(self, committed: list[tuple[str, Message]]) -> None:
-        """What a WORKER sent to a DISPATCHED logic runs here, once it is committed (contract D3)."""
-        runtime, loop = self._running(), self._loop
-        assert loop is not None
+        """What a WORKER sent to a DISPATCHED logic runs here, once it is committed (contract D3).
+
+        It waits for a free slot of that logic, which holds up the worker thread that sends so much.
+        """
+        dispatcher = self._running().dispatcher
         for name, message in committed:
-            loop.call_soon_threadsafe(runtime.dispatcher.dispatch_soon, name, message)
+            self._on_loop(dispatcher.dispatch(name, message))
 
     def _running(self) -> Runtime:
         if self._runtime is None:

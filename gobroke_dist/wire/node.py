@@ -22,7 +22,10 @@ class Sender(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Deliver(msgspec.Struct, tag="d", array_like=True, frozen=True):
-    """Deliver to these clients; ``to`` None: to all but ``exclude``; ``moved``: it followed its client here already."""
+    """Deliver to these clients, or with ``to`` None to all but ``exclude``.
+
+    ``origin`` is the node whose own clients have it already; ``moved`` says that it followed its client here.
+    """
 
     uuid: str
     sender: Sender
@@ -31,6 +34,7 @@ class Deliver(msgspec.Struct, tag="d", array_like=True, frozen=True):
     to: list[str] | None
     exclude: str | None = None
     moved: bool = False
+    origin: str = ""
 
     def message(self) -> Message:
         """The message to hand to the local sessions."""
@@ -77,7 +81,16 @@ def decode(data: bytes) -> Envelope:
         raise FrameInvalid(f"not an envelope of this version: {error}") from None
 
 
-def deliver(message: Message, to: list[str] | None, exclude: str | None = None, *, moved: bool = False) -> bytes:
-    """The bytes that carry ``message`` to clients of another node; with ``to`` None, of every node."""
-    sender = Sender(message.from_client.uuid if message.from_client else None, message.from_logic)
-    return encode(Deliver(message.uuid, sender, message.message_raw, message.metadata, to, exclude, moved))
+def deliver(message: Message, to: list[str], *, moved: bool = False) -> bytes:
+    """The bytes that carry ``message`` to these clients of another node."""
+    return encode(Deliver(message.uuid, _sender(message), message.message_raw, message.metadata, to, moved=moved))
+
+
+def deliver_to_all(message: Message, *, exclude: str | None, origin: str) -> bytes:
+    """The bytes that carry ``message`` to the clients of every node but ``origin``."""
+    sender = _sender(message)
+    return encode(Deliver(message.uuid, sender, message.message_raw, message.metadata, None, exclude, origin=origin))
+
+
+def _sender(message: Message) -> Sender:
+    return Sender(message.from_client.uuid if message.from_client else None, message.from_logic)

@@ -344,3 +344,32 @@ async def test_r6_a_logic_hears_of_an_unknown_logic_by_exception(cluster: Cluste
     ann = await edge.stub.simulate_client_connection()
     await edge.stub.simulate_client_message(ann, [], b"", to_logic="wrong")
     assert (await edge.stub.next_message(ann, timeout=10)).message_raw == b"ghost"
+
+
+class Slow(LogicBase):
+    """A WORKER that takes its time."""
+
+    logic_type = LogicType.WORKER
+
+    def __init__(self, go: threading.Event) -> None:
+        super().__init__("slow")
+        self._go = go
+
+    def run_logic(self, message: Message) -> None:
+        assert self._go.wait(20)
+        self.send_message(Message(to_client=message.from_client, message_raw=b"at last"))
+
+
+async def test_w14_seed_defect_a_slow_worker_holds_up_neither_its_node_nor_its_senders(cluster: Cluster) -> None:
+    """While a WORKER is busy, its messages wait in Redis: the sender goes on sending, and others are served."""
+    go = threading.Event()
+    edge = await cluster.edge(Slow(go), Echo())
+    await cluster.worker(Slow(go))
+    ann = await edge.stub.simulate_client_connection()
+    for _ in range(50):
+        await asyncio.wait_for(edge.stub.simulate_client_message(ann, [], b"", to_logic="slow"), 5)
+    await edge.stub.simulate_client_message(ann, [], b"still here", to_logic="echo")
+    assert (await edge.stub.next_message(ann, timeout=5)).message_raw == b"still here"
+    go.set()
+    for _ in range(50):
+        assert (await edge.stub.next_message(ann, timeout=10)).message_raw == b"at last"

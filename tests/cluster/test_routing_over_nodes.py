@@ -112,6 +112,19 @@ async def test_r4_a_broadcast_reaches_every_client_once_and_spares_its_sender(cl
     assert one.stub.received(ann) == []
 
 
+async def test_r5_a_message_does_not_overtake_a_broadcast(cluster: Cluster) -> None:
+    """What a logic sends to one client after a broadcast comes after it, on this node as on another."""
+    one, two = await cluster.edge(), await cluster.edge()
+    clients = [(edge, await edge.stub.simulate_client_connection()) for edge in (one, two)]
+    for number in range(20):
+        await one.broke.send_message(Message(to_all=True, message_raw=f"all {number}"))
+        await one.broke.send_message(Message(to_client=[client for _, client in clients], message_raw=f"one {number}"))
+    expected = [f"{kind} {number}".encode() for number in range(20) for kind in ("all", "one")]
+    for edge, client in clients:
+        await eventually(lambda edge=edge, client=client: len(edge.stub.received(client)) == 40, within=5)
+        assert [message.message_raw for message in edge.stub.received(client)] == expected
+
+
 async def test_r2_seed_defect_quick_messages_are_sent_once(cluster: Cluster) -> None:
     """send_message_quickly delivers once, past every logic, through the send middleware once."""
     logic, seen = Counting(), []
@@ -184,8 +197,9 @@ async def test_c1_last_message_times_and_metadata_reach_the_other_nodes(cluster:
     ann = await one.stub.simulate_client_connection(Client(uuid="ann"))
     before = (await two.broke.get_client("ann")).last_message
     await asyncio.sleep(0.01)
-    ann.add_metadata("mood", "good")
     await one.stub.simulate_client_message(ann, [ann], b"x")
+    await one.node._write_behind()
+    ann.add_metadata("mood", "good")  # without a message: a handler may come to it long after
 
     async def seen() -> bool:
         client = await two.broke.get_client("ann")

@@ -1,0 +1,20 @@
+"""An application that every role of a cluster of real processes loads: an edge, workers, and stock Dramatiq."""
+
+from __future__ import annotations
+
+import os
+
+from endpoints import WebSocketEndpoint
+from gobroke_dist import Broke, LogicBase, LogicType, Message
+
+
+class Answer(LogicBase):
+    """Says which process handled the message, and as what."""
+
+    def run_logic(self, message: Message) -> None:
+        self.send_message(Message(to_client=message.from_client, message_raw=f"{self.logic_type} {os.getpid()}"))
+
+
+broke = Broke(WebSocketEndpoint(port=0))
+broke.add_logic(Answer("inline", LogicType.DISPATCHED))
+broke.add_logic(Answer("queued", LogicType.WORKER))
