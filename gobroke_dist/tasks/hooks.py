@@ -71,9 +71,12 @@ class Deliveries(Middleware):
     def after_process_message(
         self, broker: Broker, message: MessageProxy, *, result: Any = None, exception: BaseException | None = None
     ) -> None:
-        """The actor has ended."""
+        """The actor has ended. What it sent counts only if nothing was raised, be it after its last line."""
         if isinstance(message, Delivered):
             message.finished = True
+            if exception is not None:
+                message.effects.clear()
+                message.after_commit.clear()
 
     def before_worker_boot(self, broker: OrderedBroker, worker: Worker) -> None:  # type: ignore[override]
         """A worker starts."""

@@ -109,7 +109,7 @@ def test_w19_when_memory_is_full_new_work_is_refused_and_what_waits_is_drained(
             for n in range(20):
                 send(broker, f"k{n % 2}", n)
             broker.client.config_set("maxmemory", 1)
-            with pytest.raises(redis.ResponseError, match="OOM"):
+            with pytest.raises(redis.ResponseError, match="maxmemory"):
                 send(broker, "k", 99)
             with working(broker):
                 eventually_sync(lambda: len(journal.entries) == 20)
