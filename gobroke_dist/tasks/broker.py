@@ -118,7 +118,7 @@ class OrderedBroker(RedisBroker):
             return self._put_off(current, delay or 0)
         parcel = pack(message, delay=delay)
         self.emit_before("enqueue", parcel.message, delay)
-        if current is not None and current.finished:
+        if current is not None and current.hooks_thread == threading.get_ident():
             current.effects.append(parcel)
             return parcel.message
         self._send(parcel)

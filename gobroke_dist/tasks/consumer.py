@@ -214,7 +214,7 @@ class OrderedConsumer(Consumer):
         delay: int = 0,
     ) -> bool:
         done = self._settle(operation, message.ticket, payload=payload, delay=delay, effects=message.effects)
-        self.broker.deliveries.forget()
+        self.broker.deliveries.forget(message)
         if done:
             for effect in message.effects:
                 if isinstance(effect, Parcel):
