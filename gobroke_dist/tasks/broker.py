@@ -23,7 +23,7 @@ from gobroke_dist.keys import QueueKeys
 from gobroke_dist.metrics import Metrics
 from gobroke_dist.settings import Settings
 from gobroke_dist.tasks.consumer import OrderedConsumer
-from gobroke_dist.tasks.delivery import Delivered, OnCommitted, PutOff, Ticket
+from gobroke_dist.tasks.delivery import Delivered, Dispatch, OnCommitted, PutOff, Ticket
 from gobroke_dist.tasks.hooks import Deliveries, default_middleware
 from gobroke_dist.tasks.lease import Lease
 from gobroke_dist.tasks.parcel import REDIS_ID, Parcel, enqueue_call, pack, postponed
@@ -118,7 +118,7 @@ class OrderedBroker(RedisBroker):
             return self._put_off(current, delay or 0)
         parcel = pack(message, delay=delay)
         self.emit_before("enqueue", parcel.message, delay)
-        if current is not None and current.finished:
+        if current is not None and current.hooks_thread == threading.get_ident():
             current.effects.append(parcel)
             return parcel.message
         self._send(parcel)
@@ -208,7 +208,10 @@ class OrderedBroker(RedisBroker):
         queue = self.keys(queue_name)
         keys = [queue.acks(self.broker_id), queue.ready, queue.fences, queue.deliveries, queue.bell]
         args: list[Argument] = [part for ticket in tickets for part in (ticket.id, ticket.fence)]
-        self.call("requeue", keys, args)
+        try:
+            self.call("requeue", keys, args)
+        except redis.ResponseError as error:
+            raise ConnectionClosed(error) from None
         self.shelf(queue_name).remove(tickets)
 
     def close(self) -> None:
@@ -216,6 +219,17 @@ class OrderedBroker(RedisBroker):
         self.lease.stop()
         self.client.close()
         self.blocking_client.close()
+
+    def committed(self, dispatches: list[Dispatch]) -> None:
+        """Pass on what a committed message addressed to DISPATCHED logics."""
+        if self.on_committed is None:
+            log.error("%d messages for DISPATCHED logics are dropped: nobody runs those here", len(dispatches))
+            self.count("dispatches_dropped", len(dispatches))
+            return
+        try:
+            self.on_committed(dispatches)
+        except Exception:
+            log.exception("passing on %d messages for DISPATCHED logics failed", len(dispatches))
 
     @property
     def retries(self) -> bool:

@@ -62,7 +62,7 @@ class OrderedConsumer(Consumer):
                 self._drain()
                 return None
             message = self._next()
-        except (redis.ConnectionError, redis.TimeoutError, ConnectionClosed) as error:
+        except (redis.RedisError, ConnectionClosed) as error:
             self._failed(error)
             return None
         self._failures = 0
@@ -193,8 +193,8 @@ class OrderedConsumer(Consumer):
             parcel = delivered.put_off.parcel
             self._finish("retry", delivered, payload=parcel.payload, delay=parcel.delay)
             self.broker.emit_after("enqueue", parcel.message, parcel.delay)
-        elif self._finish("commit", delivered) and delivered.after_commit and self.broker.on_committed:
-            self.broker.on_committed(delivered.after_commit)
+        elif self._finish("commit", delivered) and delivered.after_commit:
+            self.broker.committed(delivered.after_commit)
 
     def nack(self, message: MessageProxy) -> None:
         """Make a message a dead letter. Raises ``ConnectionClosed`` as ``ack``."""
@@ -214,7 +214,7 @@ class OrderedConsumer(Consumer):
         delay: int = 0,
     ) -> bool:
         done = self._settle(operation, message.ticket, payload=payload, delay=delay, effects=message.effects)
-        self.broker.deliveries.forget()
+        self.broker.deliveries.forget(message)
         if done:
             for effect in message.effects:
                 if isinstance(effect, Parcel):

@@ -61,7 +61,8 @@ class Delivered(MessageProxy):
         effects: what becomes visible in the step that settles the message, in order.
         after_commit: what this process does when that step has been done.
         put_off: the next try, when the message is to be retried.
-        finished: the actor has returned or raised; Dramatiq's after-hooks run.
+        hooks_thread: while Dramatiq's after-hooks run: the thread they run on. A task that outlives its handler
+            on the event loop is not on it.
     """
 
     def __init__(self, message: dramatiq.Message[Any], ticket: Ticket) -> None:
@@ -70,7 +71,7 @@ class Delivered(MessageProxy):
         self.effects: list[Effect] = []
         self.after_commit: list[Dispatch] = []
         self.put_off: PutOff | None = None
-        self.finished = False
+        self.hooks_thread: int | None = None
 
     @property
     def message(self) -> dramatiq.Message[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -58,22 +59,25 @@ class Deliveries(Middleware):
         """What this thread, or this task of the event loop, is processing."""
         return self._current.get()
 
-    def forget(self) -> None:
+    def forget(self, message: Delivered) -> None:
         """The message is settled."""
+        message.hooks_thread = None
         self._current.set(None)
 
     def before_process_message(self, broker: Broker, message: MessageProxy) -> None:
         """Note the message."""
         if isinstance(message, Delivered):
-            message.finished = False
             self._current.set(message)
 
     def after_process_message(
         self, broker: Broker, message: MessageProxy, *, result: Any = None, exception: BaseException | None = None
     ) -> None:
-        """The actor has ended."""
+        """The actor has ended. What it sent counts only if nothing was raised, be it after its last line."""
         if isinstance(message, Delivered):
-            message.finished = True
+            message.hooks_thread = threading.get_ident()
+            if exception is not None:
+                message.effects.clear()
+                message.after_commit.clear()
 
     def before_worker_boot(self, broker: OrderedBroker, worker: Worker) -> None:  # type: ignore[override]
         """A worker starts."""

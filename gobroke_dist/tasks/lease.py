@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -44,6 +45,7 @@ class Lease:
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
+        self._rescue_from = 0.0
 
     @property
     def milliseconds(self) -> int:
@@ -62,7 +64,7 @@ class Lease:
         self.renew()
 
     def renew(self) -> list[str]:
-        """Renew now. Returns the workers whose lease ran out. Raises ``ConnectionClosed``."""
+        """Renew now. Returns the workers whose messages this one should take. Raises ``ConnectionClosed``."""
         with self._lock:
             queues = dict(self._queues)
             if self._stopping.is_set() or not queues:
@@ -72,8 +74,13 @@ class Lease:
             for queue in queues.values():
                 keys += self._queue_keys(queue)
             ttl = int(self._settings.dead_message_ttl * 1000)
-            found = self._call("renew", keys, [self.worker, self.milliseconds, ttl, *queues])
-            return [name.decode() for name in found]
+            late, gone = self._call("renew", keys, [self.worker, self.milliseconds, ttl, *queues])
+            if late:
+                # Perhaps Redis stood still, and the others are as late as this worker: let them renew first.
+                log.warning("the worker's lease had run out; it is renewed")
+                self._count("leases_late", 1)
+                self._rescue_from = time.monotonic() + self._settings.worker_lease / 2
+            return [] if time.monotonic() < self._rescue_from else [name.decode() for name in gone]
 
     def stop(self) -> None:
         """End the thread and give the lease up. What is still held is taken by others."""

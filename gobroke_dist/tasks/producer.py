@@ -222,9 +222,14 @@ _Call = tuple[ScriptName, Sequence[str], Sequence[Argument]]
 
 
 def _refusal(error: Exception) -> RedisUnavailable:
+    text = str(error)
+    if "maxmemory" in text:
+        return RedisUnavailable("its memory is full, and it takes no new messages")
+    if "MISCONF" in text:
+        return RedisUnavailable("it can't write to its disk, and takes no new messages")
     if isinstance(error, ResponseError):
-        return RedisUnavailable(f"it refuses the message: {error}")
-    return RedisUnavailable(str(error) or "no answer in time")
+        return RedisUnavailable(f"it refuses the message: {text}")
+    return RedisUnavailable(text or "no answer in time")
 
 
 def _fail(batch: Sequence[_Pending], error: Exception) -> None:

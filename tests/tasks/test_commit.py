@@ -7,6 +7,7 @@ import redis
 
 from gobroke_dist.keys import ClusterKeys
 from gobroke_dist.message import Message
+from gobroke_dist.tasks.actors import to_dramatiq
 from gobroke_dist.tasks.broker import OrderedBroker
 from gobroke_dist.tasks.transaction import Transaction
 from gobroke_dist.wire.channel import unwrap
@@ -58,6 +59,49 @@ def test_w7_a_failed_attempt_sends_nothing_and_the_one_that_succeeds_sends_once(
     assert journal.of("next") == [9]
     assert [(logic, message.uuid) for logic, message in committed] == [("local", "u")]
     subscription.close()
+
+
+def test_w7_what_a_handler_sent_is_dropped_when_something_raises_after_its_last_line(
+    broker: OrderedBroker, client: redis.Redis, prefix: str
+) -> None:
+    tries = []
+
+    def handle(message: Message, transaction: Transaction) -> None:
+        transaction.publish("n1", str(message.delivery.attempt).encode(), ("c",))
+
+    declare(broker, handle)
+    actor, process = broker.get_actor("chat"), broker.get_actor("chat").fn
+
+    def interrupted(**kwargs: object) -> None:
+        process(**kwargs)
+        tries.append(1)
+        if len(tries) == 1:
+            raise TimeoutError
+
+    actor.fn = interrupted
+    subscription = listen(client, prefix)
+    send(broker, "k", 0)
+    with working(broker):
+        broker.join("chat", timeout=5000)
+    assert len(tries) == 2
+    assert heard(subscription) == [b"2"]
+    subscription.close()
+
+
+def test_what_a_hook_enqueues_is_part_of_the_commit(broker: OrderedBroker) -> None:
+    journal = Journal()
+    declare(broker, lambda *_: None)
+    declare(broker, lambda message, _: journal.note("next", message.json()["n"]), Chat("next"))
+    follower = to_dramatiq(task("k", 7, logic="next")).copy(options={"pipe_ignore": True})
+    message = to_dramatiq(task("k", 0)).copy(options={"pipe_target": follower.asdict()})
+    broker.enqueue(message)
+    called: list[str] = []
+    original = broker.call
+    broker.call = lambda name, *rest: called.append(name) or original(name, *rest)  # type: ignore[method-assign,func-returns-value,assignment]
+    with working(broker):
+        eventually_sync(lambda: journal.of("next") == [7])
+    assert "commit" in called
+    assert "enqueue" not in called
 
 
 def test_w8_a_worker_that_lost_its_lease_can_settle_nothing(

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import redis.asyncio
 
 from gobroke_dist.backends.redis.connection import connect
+from gobroke_dist.embedded import EmbeddedRedis
 from gobroke_dist.errors import QueueFull, RedisUnavailable
 from gobroke_dist.metrics import Metrics
 from gobroke_dist.settings import Settings
@@ -139,3 +142,28 @@ async def test_p3_any_number_of_schedulers_fire_a_nominal_time_once(
     assert broker.do_qsize("tick") == 2
     assert abs(await producer.redis_now_ms() - time.time() * 1000) < 60_000
     await other.close()
+
+
+async def test_w19_a_full_redis_is_an_error_that_says_so() -> None:
+    with tempfile.TemporaryDirectory(prefix="gb-") as folder:
+        server = EmbeddedRedis(Path(folder))
+        settings = Settings(redis_url=await asyncio.to_thread(server.start), prefix="full")
+        broker, link = OrderedBroker(settings), connect(settings)
+        producer = AsyncProducer(broker, link, settings, Metrics())
+        producer.start()
+        try:
+            await producer.enqueue(task("k", 0))
+            await link.config_set("maxmemory", "1")
+            with pytest.raises(RedisUnavailable, match="memory is full"):
+                await producer.enqueue(task("k", 1))
+            with pytest.raises(RedisUnavailable, match="memory is full"):
+                await producer.fire("tick", 1000)
+            await link.config_set("maxmemory", "0")
+            await producer.enqueue(task("k", 2))
+            assert await producer.fire("tick", 1000)
+            assert broker.do_qsize("chat") == 2
+        finally:
+            await producer.close()
+            await link.aclose()
+            broker.close()
+            await asyncio.to_thread(server.stop)

@@ -4,11 +4,12 @@
 -- KEYS: 1 heartbeats, 2 this worker's queues, then for each queue: ready, later, bell, delayed_ready,
 --       delayed_messages, dead, dead_messages, done
 -- ARGV: 1 worker, 2 lease (ms), 3 life of a dead letter (ms), then the queues' names
--- Returns the workers whose lease ran out, at most 20.
+-- Returns {late, workers whose lease ran out, at most 20}; late: 1 if this worker's own had run out.
 -- Atomic because: a fetch needs a lease, and a lease needs the list of the queues that a rescuer has to visit.
 local BATCH = 100
 local now, lease = redis_now(), tonumber(ARGV[2])
 redis.call("SREM", KEYS[2], "") -- a first write that needs no memory: leases are renewed when memory is full
+local beat = tonumber(redis.call("ZSCORE", KEYS[1], ARGV[1]) or now)
 redis.call("ZADD", KEYS[1], now, ARGV[1])
 for i = 4, #ARGV do
     redis.call("SADD", KEYS[2], ARGV[i])
@@ -47,4 +48,5 @@ for at = 3, #KEYS, 8 do
         ring(KEYS[at + 2])
     end
 end
-return redis.call("ZRANGEBYSCORE", KEYS[1], "-inf", now - lease, "LIMIT", 0, 20)
+local gone = redis.call("ZRANGEBYSCORE", KEYS[1], "-inf", now - lease, "LIMIT", 0, 20)
+return { beat < now - lease and 1 or 0, gone }

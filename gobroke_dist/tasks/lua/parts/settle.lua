@@ -10,7 +10,8 @@ local own = queue_at(7)
 local id, fence = ARGV[1], ARGV[2]
 
 local function standing()
-    if redis.call("HGET", own.fences, id) == fence then
+    -- The fence alone would do, if the counter could not go back: a Redis restored from an older state has one.
+    if redis.call("HGET", own.fences, id) == fence and redis.call("SISMEMBER", KEYS[1], id) == 1 then
         return "held"
     end
     return redis.call("HGET", KEYS[2], ARGV[3]) == fence and "done" or "stale"
