@@ -99,7 +99,7 @@ async def _stay(port: int, data_dir: Path | None) -> None:
     async with running(port=port, data_dir=data_dir, show=show) as cluster:
         members = await _complete(cluster)
         ready.set()
-        console = Console(highlight=False, soft_wrap=True)
+        console = Console(highlight=False)
         console.print("", members_table(members, _others(cluster)), "", sep="\n")
         console.print("Open both addresses side by side. Ctrl+C ends everything.")
         ended = asyncio.create_task(cluster.process.wait())
@@ -116,7 +116,7 @@ async def _check_here(plan: Plan, data_dir: Path | None, patience: float, *, ver
     show = talk.out if verbose else lambda _: None
     async with running(port=0, data_dir=data_dir, show=show) as cluster:
         members = await _complete(cluster)
-        talk.print(members_table(members, _others(cluster)), "", sep="\n", soft_wrap=True)
+        talk.print(members_table(members, _others(cluster)), "", sep="\n")
         urls = [address for member in members for address in member.addresses]
         return await _drive(plan, urls, ProcessKiller(cluster, members), patience)
 
