@@ -11,12 +11,14 @@ from typing import Any
 import dramatiq
 import pytest
 import redis
+from dramatiq.middleware import AsyncIO, Middleware
 
 from gobroke_dist.logic import LogicBase, LogicType, Tick
 from gobroke_dist.message import Message
 from gobroke_dist.settings import Settings
 from gobroke_dist.tasks import actors
 from gobroke_dist.tasks.broker import OrderedBroker
+from gobroke_dist.tasks.hooks import default_middleware
 from gobroke_dist.tasks.transaction import Transaction
 
 Handler = Callable[[Message, Transaction], None]
@@ -43,7 +45,8 @@ def make_broker(settings: Settings) -> Iterator[Callable[..., OrderedBroker]]:
     with contextlib.ExitStack() as stack:
 
         def make(**changes: Any) -> OrderedBroker:
-            broker = OrderedBroker(Settings(**{**settings.model_dump(), **changes}))
+            middleware = changes.pop("middleware", None) or [one for one in default_middleware() if _is_ours(one)]
+            broker = OrderedBroker(Settings(**{**settings.model_dump(), **changes}), middleware=middleware)
             stack.callback(broker.close)
             return broker
 
@@ -53,6 +56,11 @@ def make_broker(settings: Settings) -> Iterator[Callable[..., OrderedBroker]]:
 @pytest.fixture
 def broker(make_broker: Callable[..., OrderedBroker]) -> OrderedBroker:
     return make_broker()
+
+
+def _is_ours(middleware: Middleware) -> bool:
+    """AsyncIO keeps one event loop per process; a test with two workers in one would leak the other's thread."""
+    return not isinstance(middleware, AsyncIO)
 
 
 class Chat(LogicBase):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import dramatiq
@@ -12,6 +13,7 @@ from gobroke_dist.logic import LogicBase, LogicType, Tick
 from gobroke_dist.message import Message
 from gobroke_dist.tasks import actors
 from gobroke_dist.tasks.broker import OrderedBroker
+from gobroke_dist.tasks.hooks import default_middleware
 from gobroke_dist.tasks.transaction import Transaction
 from tests.eventually import eventually_sync
 from tests.tasks.conftest import Chat, declare, working
@@ -33,7 +35,10 @@ class Clockwork(LogicBase):
     def run_tick(self, tick: Tick) -> None: ...
 
 
-def test_an_async_logic_runs_on_the_event_loop_and_its_effects_are_committed(broker: OrderedBroker) -> None:
+def test_an_async_logic_runs_on_the_event_loop_and_its_effects_are_committed(
+    make_broker: Callable[..., OrderedBroker],
+) -> None:
+    broker = make_broker(middleware=default_middleware())
     seen: list[tuple[Message, asyncio.AbstractEventLoop]] = []
     done: list[int] = []
 

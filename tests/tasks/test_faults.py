@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import redis
 
+from gobroke_dist.embedded import EmbeddedRedis
 from gobroke_dist.keys import ClusterKeys
 from gobroke_dist.message import Message
 from gobroke_dist.tasks.broker import OrderedBroker
@@ -93,3 +96,25 @@ def _size(broker: OrderedBroker) -> int:
         return broker.do_qsize("chat")
     except redis.RedisError:
         return -1
+
+
+def test_w19_when_memory_is_full_new_work_is_refused_and_what_waits_is_drained(
+    make_broker: Callable[..., OrderedBroker],
+) -> None:
+    with tempfile.TemporaryDirectory(prefix="gb-") as folder:
+        server = EmbeddedRedis(Path(folder))
+        broker, journal = make_broker(redis_url=server.start()), Journal()
+        try:
+            declare(broker, lambda message, _: journal.note("k", message.json()["n"]))
+            for n in range(20):
+                send(broker, f"k{n % 2}", n)
+            broker.client.config_set("maxmemory", 1)
+            with pytest.raises(redis.ResponseError, match="OOM"):
+                send(broker, "k", 99)
+            with working(broker):
+                eventually_sync(lambda: len(journal.entries) == 20)
+                assert broker.client.zscore(broker.keys("chat").heartbeats, broker.broker_id)
+            assert broker.do_qsize("chat") == 0
+        finally:
+            broker.close()
+            server.stop()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from typing import Any
 
@@ -9,8 +10,10 @@ import pytest
 import redis
 from dramatiq.brokers.redis import RedisBroker
 
+from gobroke_dist.message import Message
 from gobroke_dist.tasks.actors import to_dramatiq
 from gobroke_dist.tasks.broker import OrderedBroker
+from gobroke_dist.tasks.transaction import Transaction
 from tests.eventually import eventually_sync
 from tests.tasks.conftest import Journal, declare, working
 from tests.tasks.sending import send, task
@@ -77,6 +80,28 @@ def test_w17_junk_is_dead_at_once_and_disturbs_nothing(
         b"shapeless": "invalid",
     }
     assert {options["attempts"] for options in found.values()} == {1}
+
+
+def test_w17_an_id_that_is_pushed_again_while_it_runs_does_not_run_twice(
+    broker: OrderedBroker, client: redis.Redis
+) -> None:
+    ran, entered, go_on = [], threading.Event(), threading.Event()
+
+    def handle(message: Message, _: Transaction) -> None:
+        ran.append(message.json()["n"])
+        entered.set()
+        go_on.wait(5)
+
+    declare(broker, handle)
+    send(broker, "k", 0, uuid="u")
+    with working(broker):
+        assert entered.wait(5)
+        push(client, broker, "u", None)
+        send(broker, "other", 1)
+        eventually_sync(lambda: 1 in ran)
+        go_on.set()
+        broker.join("chat", timeout=5000)
+    assert ran == [0, 1]
 
 
 def test_w17_a_head_that_is_removed_by_hand_does_not_hold_its_key(

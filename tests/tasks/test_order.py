@@ -48,6 +48,13 @@ def test_w1_one_queue_per_logic_and_one_dramatiq_message_per_message(broker: Ord
     assert journal.of("a") == journal.of("b") == [0, 1, 2]
 
 
+def send_all(broker: OrderedBroker, keys: list[str], numbers: range) -> None:
+    """One message of each number for each key."""
+    for n in numbers:
+        for key in keys:
+            send(broker, key, n)
+
+
 @pytest.mark.parametrize(("workers", "threads"), [(1, 1), (1, 8), (3, 4)])
 def test_w2_order_holds_for_each_key_with_any_workers_and_threads(
     make_broker: Callable[..., OrderedBroker], workers: int, threads: int
@@ -63,13 +70,12 @@ def test_w2_order_holds_for_each_key_with_any_workers_and_threads(
     brokers = [make_broker() for _ in range(workers)]
     for one in brokers:
         declare(one, handle)
+    send_all(brokers[0], keys, range(count // 2))
     started = [dramatiq.Worker(one, worker_threads=threads, worker_timeout=100) for one in brokers]
     for worker in started:
         worker.start()
     try:
-        for n in range(count):
-            for key in keys:
-                send(brokers[0], key, n)
+        send_all(brokers[0], keys, range(count // 2, count))
         eventually_sync(lambda: len(journal.entries) >= count * len(keys), within=20)
     finally:
         for worker in started:
