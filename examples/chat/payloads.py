@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
@@ -56,7 +55,7 @@ class Line(_Model):
     name: str
     text: str
     node: str
-    at: AwareDatetime | datetime
+    at: AwareDatetime
 
 
 class NumberedLine(Line):

@@ -3,6 +3,10 @@
     python -m examples.demo             look at it: prints the addresses and stays until Ctrl+C
     python -m examples.demo --check     drive it, and kill a worker in the middle
 
+The same check of a chat that runs already, behind a load balancer or not::
+
+    python -m examples.demo --url ws://localhost:8080/ws --kill-cmd "docker kill gobroke_dist-worker-1"
+
 The check, and why it is fair:
 
 - 50 clients, 25 on each edge, are in 4 of 20 rooms each, so that every room has members on both edges. A room is
@@ -37,6 +41,7 @@ import redis
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from examples.demo.cluster import Cluster, ClusterFailed, Member, running
 from examples.demo.drive import drive
@@ -56,7 +61,9 @@ def main(
     check: Annotated[bool, typer.Option("--check", help="Drive it, and judge.")] = False,
     url: Annotated[list[str] | None, typer.Option(help="Check this edge instead of starting any (repeat).")] = None,
     kill_cmd: Annotated[str | None, typer.Option(help="With --url: kills a worker, e.g. 'docker kill …'.")] = None,
-    port: Annotated[int, typer.Option(help="Of the first edge; 0: free ones. The check takes free ones.")] = 8080,
+    port: Annotated[
+        int, typer.Option(envvar="GOBROKE_PORT", help="Of the first edge; 0: free ones. The check takes free ones.")
+    ] = 8080,
     data_dir: Annotated[Path | None, typer.Option(help="Keep what is said there.")] = None,
     clients: Annotated[int, typer.Option(min=2, help="Scripted clients.")] = 50,
     rooms: Annotated[int, typer.Option(min=13, help="Rooms, that is ordering keys.")] = 20,
@@ -77,7 +84,7 @@ def main(
             asyncio.run(_stay(port, data_dir))
             return
     except (ClusterFailed, aiohttp.ClientError, TimeoutError, OSError) as error:
-        talk.print(f"[red]The demo could not be run:[/] {error or type(error).__name__}", markup=True)
+        talk.print("[red]The demo could not be run:[/]", Text(str(error) or type(error).__name__))
         raise typer.Exit(2) from None
     if as_json:
         typer.echo(report.as_json())
@@ -99,7 +106,7 @@ async def _stay(port: int, data_dir: Path | None) -> None:
     async with running(port=port, data_dir=data_dir, show=show) as cluster:
         members = await _complete(cluster)
         ready.set()
-        console = Console(highlight=False, soft_wrap=True)
+        console = Console(highlight=False)
         console.print("", members_table(members, _others(cluster)), "", sep="\n")
         console.print("Open both addresses side by side. Ctrl+C ends everything.")
         ended = asyncio.create_task(cluster.process.wait())
@@ -116,7 +123,7 @@ async def _check_here(plan: Plan, data_dir: Path | None, patience: float, *, ver
     show = talk.out if verbose else lambda _: None
     async with running(port=0, data_dir=data_dir, show=show) as cluster:
         members = await _complete(cluster)
-        talk.print(members_table(members, _others(cluster)), "", sep="\n", soft_wrap=True)
+        talk.print(members_table(members, _others(cluster)), "", sep="\n")
         urls = [address for member in members for address in member.addresses]
         return await _drive(plan, urls, ProcessKiller(cluster, members), patience)
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from examples.demo.waiting import until
+from gobroke_dist.lifeline import tied
 
 APP = "examples.chat.app:broke"
 ROLES = {"edge": 2, "worker": 2, "scheduler": 2}
@@ -104,8 +105,7 @@ async def running(*, port: int, data_dir: Path | None = None, show: Callable[[st
     with tempfile.TemporaryDirectory(prefix="gobroke-demo-", ignore_cleanup_errors=True) as folder:
         data = data_dir or Path(folder)
         process = await asyncio.create_subprocess_exec(
-            *_gobroke("run", APP, "--data-dir", str(data), "--port", str(port)),
-            *(word for role, count in ROLES.items() for word in (f"--{role}s", str(count))),
+            *tied(_run(data, port), ends_with=signal.SIGTERM),  # nothing is left if we are killed ourselves
             stdin=asyncio.subprocess.DEVNULL,
             stdout=PIPE,
             stderr=STDOUT,
@@ -122,6 +122,11 @@ async def running(*, port: int, data_dir: Path | None = None, show: Callable[[st
         finally:
             await _end(process)
             await asyncio.wait_for(printing, STOP_TIMEOUT)
+
+
+def _run(data_dir: Path, port: int) -> tuple[str, ...]:
+    counts = (word for role, count in ROLES.items() for word in (f"--{role}s", str(count)))
+    return _gobroke("run", APP, "--data-dir", str(data_dir), "--port", str(port), *counts)
 
 
 def _gobroke(*words: str) -> tuple[str, ...]:

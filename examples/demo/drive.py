@@ -14,7 +14,8 @@ from examples.demo.record import Record
 from examples.demo.waiting import until
 
 KILL_AT = 0.4  # of the messages
-FULL_ENOUGH = 10  # messages that wait for each room: every worker has some of them in its hands
+FULL_ENOUGH = 10  # messages that wait for each room
+UNDER_WAY = 20  # of these that somebody has received: the workers are in the middle of the rest
 GRACE = 2.0  # seconds after the last delivery in which a duplicate would still be seen
 _TICK = 0.01
 
@@ -80,6 +81,8 @@ async def _kill_when_busy(plan: Plan, record: Record, hurry: asyncio.Event, kill
     record.disturbed_at = asyncio.get_running_loop().time()
     hurry.set()
     await until(lambda: record.backlog >= FULL_ENOUGH * plan.rooms, within=2)
+    heard = len(record.heard)
+    await until(lambda: len(record.heard) >= heard + UNDER_WAY, within=2)
     await kill(record.busiest_worker())
 
 

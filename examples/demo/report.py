@@ -121,8 +121,10 @@ class Report:
 
 def members_table(members: Sequence[Member], others: Sequence[tuple[str, int, str]]) -> Table:
     """What is running: role, process id and address."""
-    table = Table("Role", "Node", "Pid", box=None, pad_edge=False, header_style="bold")
-    table.add_column("Address", no_wrap=True, overflow="ignore")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("Role", "Node", "Pid"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("Address", overflow="fold")
     for member in members:
         table.add_row(member.role, member.node, str(member.pid), " ".join(map(page_of, member.addresses)))
     for role, pid, address in others:

@@ -6,7 +6,9 @@ import asyncio
 import base64
 import itertools
 import json
+import os
 import shutil
+import signal
 import tempfile
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import AsyncIterator
@@ -120,7 +122,9 @@ async def browser(url: str) -> AsyncIterator[Page]:
     assert program is not None
     with tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True) as folder:
         command = (program, *FLAGS, f"--user-data-dir={folder}", "about:blank")
-        process = await asyncio.create_subprocess_exec(*command, stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL)
+        process = await asyncio.create_subprocess_exec(
+            *command, stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL, start_new_session=True
+        )
         try:
             async with aiohttp.ClientSession() as session:
                 address = await _tab(session, Path(folder) / "DevToolsActivePort")
@@ -151,9 +155,15 @@ def _port_in(file: Path) -> str | None:
 
 
 async def _end(process: Process) -> None:
-    process.terminate()
+    """End the browser and its helpers, which would go on writing into the folder that is to be removed."""
+    os.killpg(process.pid, signal.SIGKILL)
+    await asyncio.wait_for(process.wait(), 10)
+    await eventually(lambda: not _group_exists(process.pid), within=10)
+
+
+def _group_exists(group: int) -> bool:
     try:
-        await asyncio.wait_for(process.wait(), 10)
-    except TimeoutError:
-        process.kill()
-        await process.wait()
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True

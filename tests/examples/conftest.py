@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import pytest
 
+from gobroke_dist.lifeline import tied
 from tests.eventually import eventually_sync
 
 
@@ -26,7 +27,7 @@ def gobroke_run(
     command = [sys.executable, "-m", "gobroke_dist.cli", "run", app, "--port", "0", *counts]
     command += ["--redis-url", redis_url, "--prefix", f"t{uuid4().hex[:12]}"]
     with output.open("wb") as stdout:
-        process = subprocess.Popen(command, stdout=stdout, stderr=subprocess.STDOUT, env=os.environ | environment)
+        process = subprocess.Popen(tied(command), stdout=stdout, stderr=subprocess.STDOUT, env=os.environ | environment)
     try:
         eventually_sync(lambda: process.poll() is not None or "Ctrl+C" in output.read_text(), within=30)
         assert process.poll() is None, output.read_text()
