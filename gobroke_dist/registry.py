@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
+from uuid import uuid4
 
 from gobroke_dist.client import Client
+from gobroke_dist.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,11 @@ class Page:
 
     clients: tuple[Client, ...]
     cursor: str
+
+
+def new_node_id(settings: Settings, role: str) -> str:
+    """An id for this start of a process: readable, and never used before."""
+    return f"{settings.node_id or f'{role}-{socket.gethostname()}'}-{uuid4().hex[:8]}"
 
 
 class Registry(Protocol):

@@ -11,7 +11,6 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from uuid import uuid4
 
 from gobroke_dist.backends.redis.bus import RedisBus
 from gobroke_dist.backends.redis.connection import connect
@@ -28,7 +27,7 @@ from gobroke_dist.logic import LogicBase
 from gobroke_dist.metrics import Metrics
 from gobroke_dist.middleware import Middleware
 from gobroke_dist.operations import RunningOperations
-from gobroke_dist.registry import Member, Registry
+from gobroke_dist.registry import Member, Registry, new_node_id
 from gobroke_dist.router import Router
 from gobroke_dist.runner import OnLogicError, Runner
 from gobroke_dist.settings import Settings
@@ -50,11 +49,6 @@ class Application:
     on_logic_error: OnLogicError | None = None
 
 
-def new_node_id(settings: Settings, role: str) -> str:
-    """An id for this start of a process: readable, and never used before."""
-    return f"{settings.node_id or f'{role}-{socket.gethostname()}'}-{uuid4().hex[:8]}"
-
-
 class Runtime:
     """One process of the cluster. Make it on the event loop that it is to live on.
 
@@ -63,13 +57,16 @@ class Runtime:
         settings: how.
         role: ``edge``, ``worker`` or ``scheduler``.
         broker: where tasks are handed over.
+        node: this process's id, where another part of it has one already.
     """
 
-    def __init__(self, application: Application, settings: Settings, role: str, broker: OrderedBroker) -> None:
+    def __init__(
+        self, application: Application, settings: Settings, role: str, broker: OrderedBroker, *, node: str | None = None
+    ) -> None:
         self.application = application
         self.settings = settings
         self.role = role
-        self.node = new_node_id(settings, role)
+        self.node = node or new_node_id(settings, role)
         self.metrics = Metrics()
         self.hub = Hub(self.metrics)
         self.keys = ClusterKeys(settings.prefix)

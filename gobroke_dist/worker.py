@@ -87,7 +87,7 @@ class WorkerRole:
             self._on_loop(runtime.close())
 
     async def _open(self) -> None:
-        runtime = Runtime(self._application, self._settings, "worker", self.broker)
+        runtime = Runtime(self._application, self._settings, "worker", self.broker, node=self.broker.broker_id)
         await runtime.open()
         runtime.keep()
         runtime.serve(logic for logic in self._application.logics.values() if runs_in_workers(logic))

@@ -16,7 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from examples.demo.waiting import until
+from gobroke_dist.backends.redis.connection import connect
+from gobroke_dist.keys import QueueKeys
 from gobroke_dist.lifeline import tied
+from gobroke_dist.settings import effective
 
 APP = "examples.chat.app:broke"
 ROLES = {"edge": 2, "worker": 2, "scheduler": 2}
@@ -81,6 +84,15 @@ class Cluster:
         except TimeoutError:
             raise ClusterFailed(f"the cluster was not complete within {READY_TIMEOUT:g} s") from None
         raise ClusterFailed("the cluster ended before it was complete")
+
+    async def messages_held(self, worker: str) -> int:
+        """How many messages of the chat's WORKER are in the hands of a worker process."""
+        settings = effective(redis_url=f"unix://{self.data_dir.absolute() / 'redis.sock'}")
+        redis = connect(settings)
+        try:
+            return await redis.scard(QueueKeys(settings.prefix, "say").acks(worker))
+        finally:
+            await redis.aclose()
 
     async def kill(self, pid: int) -> None:
         """SIGKILL one process; returns when it is gone. Raises ``ClusterFailed`` if it will not go."""

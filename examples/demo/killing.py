@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shlex
+import signal
 import time
 from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import Sequence
@@ -12,6 +14,8 @@ from dataclasses import dataclass
 from examples.demo.cluster import Cluster, Member
 
 COMMAND_TIMEOUT = 60.0  # seconds
+PATIENCE = 30.0  # seconds in which a worker has to be found at work
+BLINK = 0.02
 
 
 @dataclass(slots=True)
@@ -27,6 +31,9 @@ class Killing:
 class ProcessKiller:
     """Sends SIGKILL to the busiest worker of a local cluster, and waits for its replacement.
 
+    The kill must not be in vain: the worker is stopped first, and killed only if it has messages in its hands;
+    otherwise it goes on for a moment, and is stopped again.
+
     Args:
         cluster: whose worker.
         members: its processes; known before, so that the kill comes at the moment that was meant.
@@ -39,6 +46,7 @@ class ProcessKiller:
 
     async def __call__(self, busiest: str) -> None:
         victim = self._workers.get(int(busiest.rpartition(":")[2] or 0)) or next(iter(self._workers.values()))
+        await self._catch_at_work(victim)
         started = time.monotonic()
         await self._cluster.kill(victim.pid)
         self.killing.victim = f"{victim.node} (pid {victim.pid})"
@@ -47,6 +55,16 @@ class ProcessKiller:
         self.killing.seconds_to_replace = time.monotonic() - started
         new = [member for member in members if member.role == "worker" and member.pid not in self._workers]
         self.killing.replaced_by = ", ".join(f"{member.node} (pid {member.pid})" for member in new)
+
+    async def _catch_at_work(self, victim: Member) -> None:
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                os.kill(victim.pid, signal.SIGSTOP)
+                await asyncio.sleep(BLINK)  # what it had sent to Redis has arrived by then
+                if await self._cluster.messages_held(victim.node):
+                    return
+                os.kill(victim.pid, signal.SIGCONT)
+                await asyncio.sleep(BLINK)
 
 
 class CommandKiller:

@@ -8,7 +8,6 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any, cast
-from uuid import uuid4
 
 import dramatiq
 import redis
@@ -21,6 +20,7 @@ from dramatiq.middleware import Middleware, Retries
 from gobroke_dist.backends.redis.connection import connect_sync
 from gobroke_dist.keys import QueueKeys
 from gobroke_dist.metrics import Metrics
+from gobroke_dist.registry import new_node_id
 from gobroke_dist.settings import Settings
 from gobroke_dist.tasks.consumer import OrderedConsumer
 from gobroke_dist.tasks.delivery import Delivered, Dispatch, OnCommitted, PutOff, Ticket
@@ -179,7 +179,7 @@ class OrderedBroker(RedisBroker):
     def open_worker(self) -> None:
         """Begin as a worker that Redis has never seen; a fork must not share its parent's id."""
         self.lease.stop()
-        self.broker_id = str(uuid4())
+        self.broker_id = new_node_id(self.settings, "worker")
         self._shelves.clear()
         self.draining.clear()
         self.lease = self._new_lease()
