@@ -165,7 +165,7 @@ class Runtime:
     async def _renew(self, lost: Callable[[], Awaitable[None]] | None) -> None:
         if await self.registry.renew():
             return
-        log.warning("node %s had lost its lease and has a new one; its clients are registered again", self.node)
+        log.warning("node %s had lost its lease, and has a new one", self.node)
         self.metrics.count("lease_lost")
         if lost is not None:
             await lost()
