@@ -18,6 +18,7 @@ from gobroke_dist.outlet import Task
 from gobroke_dist.tasks.broker import OrderedBroker
 from gobroke_dist.tasks.delivery import Delivered
 from gobroke_dist.tasks.letters import Undeliverable
+from gobroke_dist.tasks.limits import actor_options
 from gobroke_dist.tasks.parcel import ORDER_KEY, pack
 from gobroke_dist.tasks.transaction import Transaction
 from gobroke_dist.wire import task as wire
@@ -35,6 +36,7 @@ def declare(broker: OrderedBroker, logic: LogicBase, run: Run) -> dramatiq.Actor
         "max_backoff": int(logic.max_backoff * 1000),
         "time_limit": int(logic.time_limit * 1000),
         "throws": (Undeliverable,),
+        **actor_options(logic),
     }
     body = _coroutine(broker, logic, run) if is_async(logic) else _function(broker, logic, run)
     return dramatiq.actor(actor_name=name, queue_name=name, broker=broker, **options)(body)

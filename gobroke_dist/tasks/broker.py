@@ -18,6 +18,7 @@ from dramatiq.errors import ConnectionClosed
 from dramatiq.middleware import Middleware, Retries
 
 from gobroke_dist.backends.redis.connection import connect_sync
+from gobroke_dist.errors import QueueFull
 from gobroke_dist.keys import QueueKeys
 from gobroke_dist.metrics import Metrics
 from gobroke_dist.registry import new_node_id
@@ -26,9 +27,13 @@ from gobroke_dist.tasks.consumer import OrderedConsumer
 from gobroke_dist.tasks.delivery import Delivered, Dispatch, OnCommitted, PutOff, Ticket
 from gobroke_dist.tasks.hooks import Deliveries, default_middleware
 from gobroke_dist.tasks.lease import Lease
+from gobroke_dist.tasks.letters import DEAD_ID
+from gobroke_dist.tasks.limits import room_of
 from gobroke_dist.tasks.parcel import REDIS_ID, Parcel, enqueue_call, pack, postponed
+from gobroke_dist.tasks.revival import revive
 from gobroke_dist.tasks.scripts import Argument, ScriptName, command, script
 from gobroke_dist.tasks.shelf import Shelf
+from gobroke_dist.tasks.starts import Starts
 
 log = logging.getLogger(__name__)
 
@@ -72,11 +77,13 @@ class OrderedBroker(RedisBroker):
         self.metrics = Metrics()
         self.on_committed: OnCommitted | None = None
         self.draining = threading.Event()
+        self.starts = Starts()
         self.deliveries = Deliveries()
         self.blocking_client = connect_sync(settings, blocking=True)
         self._counting = threading.Lock()
         self._shelves: defaultdict[str, Shelf] = defaultdict(Shelf)
         self.lease = self._new_lease()
+        self.add_middleware(self.starts)
         self.add_middleware(self.deliveries)
 
     # --- queues --------------------------------------------------------------
@@ -110,12 +117,17 @@ class OrderedBroker(RedisBroker):
     def enqueue(self, message: dramatiq.Message[Any], *, delay: int | None = None) -> dramatiq.Message[Any]:
         """Accept a message, at once or, from within the hooks of a message, in the step that settles that one.
 
+        A dead letter is made a message again: at its old place if its ordering key waits for it.
+
         Raises:
             ConnectionClosed: it is not known to have been accepted; sending the same message again is safe.
+            QueueFull: the logic's ``max_waiting`` is reached. What a handler sends by the router is exempt.
         """
         current = self.deliveries.current
         if current is not None and cast(object, message) is current:
             return self._put_off(current, delay or 0)
+        if DEAD_ID in message.options:
+            return revive(self, message)
         parcel = pack(message, delay=delay)
         self.emit_before("enqueue", parcel.message, delay)
         if current is not None and current.hooks_thread == threading.get_ident():
@@ -139,8 +151,12 @@ class OrderedBroker(RedisBroker):
         return again
 
     def _send(self, parcel: Parcel) -> None:
-        keys, args = enqueue_call(self.settings.prefix, [parcel], self.window)
-        if not self.call("enqueue", keys, args):
+        limit = room_of(self, parcel.queue).limit
+        keys, args = enqueue_call(self.settings.prefix, [parcel], self.window, limit=limit)
+        accepted, *refused = self.call("enqueue", keys, args)
+        if refused:
+            raise QueueFull(f"queue {parcel.queue!r}", limit or 0)
+        if not accepted:
             self.count("duplicates")
 
     def do_enqueue(self, queue_name: str, redis_message_id: str, data: bytes) -> None:
@@ -167,7 +183,7 @@ class OrderedBroker(RedisBroker):
         queue = self.keys(queue_name.removesuffix(".DQ"))
         fixed = [
             *(queue.ready, queue.messages, queue.delayed_messages, queue.delayed_ready, queue.heads),
-            *(queue.keys, queue.fences, queue.deliveries, queue.later, queue.bell),
+            *(queue.keys, queue.fences, queue.deliveries, queue.later, queue.bell, queue.paused),
         ]
         done = False
         while not done:

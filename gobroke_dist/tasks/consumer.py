@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import time
 from collections import deque
@@ -16,6 +17,7 @@ from gobroke_dist.tasks import letters
 from gobroke_dist.tasks.bell import LONGEST_WAIT, Bell
 from gobroke_dist.tasks.delivery import Delivered, Ticket
 from gobroke_dist.tasks.hooks import MAX_BACKOFF
+from gobroke_dist.tasks.limits import attempts_of, halts_of
 from gobroke_dist.tasks.parcel import Parcel, key_of, lane_of
 from gobroke_dist.tasks.scripts import Argument, queue_keys
 from gobroke_dist.tasks.settlement import Settlement
@@ -117,6 +119,7 @@ class OrderedConsumer(Consumer):
             *(queue.counters, queue.bell),
         ]
         args: list[Argument] = [worker, room, self._shelf.next_call(), self.broker.lease.milliseconds]
+        args.append(self.broker.starts.threads)
         answer = self.broker.call_once("fetch", keys, args)
         if answer[0] != b"ok":
             log.warning("queue %s: worker %s had lost its lease and takes it again", self.queue_name, worker)
@@ -160,9 +163,21 @@ class OrderedConsumer(Consumer):
             junk = letters.junk(payload, queue=self.queue_name, redis_id=ticket.id, error=error)
             self._settle("reject", ticket, payload=junk.encode())
             return None
+        if self._kills(ticket, letter):
+            return None
         if ticket.key is None and (letter.eta or key_of(letter.message) is not None):
             return self._admitted(ticket, letter)
         return Delivered(letter.message, ticket)
+
+    def _kills(self, ticket: Ticket, letter: letters.Letter) -> bool:
+        """Whether a message has used up its runs by ending the processes that ran it; then it is dead now."""
+        limit = attempts_of(self.broker, letter.message) if ticket.crashed else None
+        if limit is None or ticket.attempt <= limit:
+            return False
+        log.error("queue %s: message %s is dead: its process died, %d times", self.queue_name, ticket.id, limit)
+        halts = halts_of(self.broker, letter.message, reason="crashed")
+        self._settle("reject", ticket, payload=letters.killer(letter.message, ticket).encode(), delay=halts)
+        return True
 
     def _admitted(self, ticket: Ticket, letter: letters.Letter) -> Delivered | None:
         """A message that Redis handed out without knowing its key gets its place first."""
@@ -170,10 +185,11 @@ class OrderedConsumer(Consumer):
         keys = [queue.acks(self.broker.broker_id), queue.deliveries, lane_of(queue, key), *queue_keys(queue)]
         payload = letter.message.encode()
         args: list[Argument] = [ticket.id, ticket.fence, int(key is not None), key or "", payload, letter.eta]
+        args.append(letter.revives)
         if self.broker.call("admit", keys, args) != b"run":
             self._shelf.remove([ticket])
             return None
-        placed = Ticket(ticket.id, key, ticket.fence, ticket.attempt, ticket.recovered)
+        placed = dataclasses.replace(ticket, key=key)
         self._shelf.add([placed])
         return Delivered(letter.message, placed)
 
@@ -199,7 +215,8 @@ class OrderedConsumer(Consumer):
     def nack(self, message: MessageProxy) -> None:
         """Make a message a dead letter. Raises ``ConnectionClosed`` as ``ack``."""
         delivered = cast(Delivered, message)
-        self._finish("reject", delivered, payload=letters.dead(delivered).encode())
+        halts = halts_of(self.broker, delivered.message, reason=letters.reason_of(delivered.exception))
+        self._finish("reject", delivered, payload=letters.dead(delivered).encode(), delay=halts)
 
     def requeue(self, messages: Iterable[MessageProxy]) -> None:
         """Give back messages that were not started."""
@@ -241,5 +258,5 @@ class OrderedConsumer(Consumer):
 
 def _item(raw: list[Any]) -> Item:
     id_, payload, key, fence, attempt, recovered = raw
-    ticket = Ticket(id_.decode(), None if key is None else key.decode(), fence, attempt, bool(recovered))
+    ticket = Ticket(id_.decode(), None if key is None else key.decode(), fence, attempt, recovered > 0, recovered > 1)
     return ticket, payload

@@ -24,8 +24,9 @@ class Ticket:
         id: the message's id in Redis.
         key: the ordering key that it is the head of; None for no order.
         fence: grows with every delivery of the queue.
-        attempt: 1 for the first delivery.
+        attempt: 1 for the first delivery; those that ended before they started do not count.
         recovered: it was taken from a worker that died.
+        crashed: a delivery of it is known to have ended with its process.
     """
 
     id: str
@@ -33,6 +34,7 @@ class Ticket:
     fence: int
     attempt: int
     recovered: bool
+    crashed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ import logging
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import redis.asyncio
@@ -23,8 +22,10 @@ from gobroke_dist.outlet import Task
 from gobroke_dist.settings import Settings
 from gobroke_dist.tasks.actors import tick_message, to_dramatiq
 from gobroke_dist.tasks.broker import OrderedBroker
-from gobroke_dist.tasks.parcel import Parcel, enqueue_call, lane_of, pack, place_args
+from gobroke_dist.tasks.limits import room_of
+from gobroke_dist.tasks.parcel import enqueue_call, lane_of, pack, place_args
 from gobroke_dist.tasks.scripts import Argument, ScriptName, command, queue_keys, script
+from gobroke_dist.tasks.waiting_line import Pending, WaitingLine
 
 log = logging.getLogger(__name__)
 
@@ -36,12 +37,6 @@ _LONGEST_PAUSE = 0.5
 _LOST = (RedisConnectionError, RedisTimeoutError, OSError, TimeoutError)
 
 
-@dataclass(frozen=True, slots=True)
-class _Pending:
-    parcel: Parcel
-    accepted: asyncio.Future[None]
-
-
 class AsyncProducer:
     """One process's way into the queues.
 
@@ -49,8 +44,8 @@ class AsyncProducer:
         broker: whose hooks see each message; its own connection is not used.
         redis: a client for this event loop.
         settings: ``redis_timeout`` bounds one answer and, twice over, all tries of one batch; ``pending_limit``
-            bounds what waits here; ``dedup_window``.
-        metrics: counts ``enqueued`` and ``duplicates``.
+            bounds what waits here; ``full_timeout`` bounds how long it waits for room in a full queue.
+        metrics: counts ``enqueued``, ``duplicates``, and ``queue_full``: messages that there was no room for.
     """
 
     def __init__(self, broker: OrderedBroker, redis: redis.asyncio.Redis, settings: Settings, metrics: Metrics) -> None:
@@ -58,7 +53,8 @@ class AsyncProducer:
         self._redis = redis
         self._settings = settings
         self._metrics = metrics
-        self._pending: deque[_Pending] = deque()
+        self._pending: deque[Pending] = deque()
+        self._line = WaitingLine(settings.full_timeout, settings.pending_limit // 2)
         self._wake = asyncio.Event()
         self._closing = False
         self._writer: asyncio.Task[None] | None = None
@@ -81,20 +77,21 @@ class AsyncProducer:
 
         Returns:
             a future that is done when Redis has accepted the task, or had before. It raises
-            ``RedisUnavailable`` when that is not known; sending the same message again is safe.
+            ``RedisUnavailable`` when that is not known; sending the same message again is safe. It raises
+            ``QueueFull`` when the logic's queue is full, with ``on_full="wait"`` after ``full_timeout``.
 
         Raises:
             QueueFull: too much is waiting to be written.
         """
         if self._closing or self._writer is None:
             raise RedisUnavailable("the producer is closed")
-        if len(self._pending) >= self._settings.pending_limit:
+        if len(self._pending) + len(self._line) >= self._settings.pending_limit:
             raise QueueFull("the way to Redis", self._settings.pending_limit)
         parcel = pack(to_dramatiq(task))
         self._broker.emit_before("enqueue", parcel.message, None)
         accepted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         accepted.add_done_callback(_seen)
-        self._pending.append(_Pending(parcel, accepted))
+        self._pending.append(Pending(parcel, accepted))
         self._wake.set()
         return accepted
 
@@ -138,47 +135,64 @@ class AsyncProducer:
     async def _write(self) -> None:
         try:
             while self._pending or not self._closing:
-                await self._wake.wait()
-                self._wake.clear()
+                await self._woken()
                 while self._pending:
-                    await self._flush()
+                    await self._flush(self._batch())
+                while batch := self._line.due():
+                    await self._flush(batch)
         except Exception as error:
             log.exception("the producer failed")
             self._closing = True
             self._fail_all(RedisUnavailable(f"the producer failed: {error!r}"))
 
-    async def _flush(self) -> None:
-        """One batch: one script call per queue, so that what is resent can't overtake what follows it."""
-        queues = self._batch()
-        window = self._broker.window
-        calls: list[_Call] = [
-            ("enqueue", *enqueue_call(self._settings.prefix, [one.parcel for one in batch], window))
-            for batch in queues.values()
-        ]
-        answers = await self._insist(calls)
-        for batch, answer in zip(queues.values(), answers, strict=True):
-            self._settle(batch, answer)
+    async def _woken(self) -> None:
+        """Wait for something to write; while queues are full, no longer than it takes to ask them again."""
+        if not self._wake.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._line.pause()):
+                    await self._wake.wait()
+        self._wake.clear()
 
-    def _batch(self) -> dict[str, list[_Pending]]:
-        queues: dict[str, list[_Pending]] = {}
+    async def _flush(self, queues: dict[str, list[Pending]]) -> None:
+        """One batch: one script call per queue, so that what is resent can't overtake what follows it."""
+        calls = [self._enqueue_call(queue, batch) for queue, batch in queues.items()]
+        answers = await self._insist(calls)
+        for (queue, batch), answer in zip(queues.items(), answers, strict=True):
+            self._settle(queue, batch, answer)
+
+    def _enqueue_call(self, queue: str, batch: Sequence[Pending]) -> _Call:
+        limit = room_of(self._broker, queue).limit
+        parcels = [one.parcel for one in batch]
+        return "enqueue", *enqueue_call(self._settings.prefix, parcels, self._broker.window, limit=limit)
+
+    def _batch(self) -> dict[str, list[Pending]]:
+        """Behind those of its queue that wait for room, a message waits as well."""
+        queues: dict[str, list[Pending]] = {}
         for _ in range(min(BATCH, len(self._pending))):
             one = self._pending.popleft()
-            queues.setdefault(one.parcel.queue, []).append(one)
+            if not self._line.follow(one):
+                queues.setdefault(one.parcel.queue, []).append(one)
         return queues
 
-    def _settle(self, batch: list[_Pending], answer: Any) -> None:
+    def _settle(self, queue: str, batch: list[Pending], answer: Any) -> None:
         if isinstance(answer, Exception):
             _fail(batch, _refusal(answer))
             return
-        self._metrics.count("enqueued", int(answer))
-        self._metrics.count("duplicates", len(batch) - int(answer))
-        for one in batch:
+        new, *refused = map(int, answer)
+        self._metrics.count("enqueued", new)
+        self._metrics.count("duplicates", len(batch) - new - len(refused))
+        full = {index - 1 for index in refused}
+        for one in (one for index, one in enumerate(batch) if index not in full):
             if not one.accepted.done():
                 one.accepted.set_result(None)
             self._broker.emit_after("enqueue", one.parcel.message, None)
+        if refused:
+            late = [batch[index] for index in sorted(full)]
+            self._metrics.count("queue_full", sum(not one.since for one in late))
+            self._line.stand(late, room_of(self._broker, queue))
 
     def _fail_all(self, error: Exception) -> None:
-        batch = list(self._pending)
+        batch = [*self._line.leave(), *self._pending]
         self._pending.clear()
         _fail(batch, error)
 
@@ -232,7 +246,7 @@ def _refusal(error: Exception) -> RedisUnavailable:
     return RedisUnavailable(text or "no answer in time")
 
 
-def _fail(batch: Sequence[_Pending], error: Exception) -> None:
+def _fail(batch: Sequence[Pending], error: Exception) -> None:
     for one in batch:
         if not one.accepted.done():
             one.accepted.set_exception(error)

@@ -14,17 +14,23 @@ from gobroke_dist.keys import QueueKeys
 ScriptName = Literal[
     "admit",
     "commit",
+    "discard",
     "enqueue",
     "fetch",
     "fire",
     "flush",
     "leave",
+    "pause",
     "reclaim",
     "recover",
     "reject",
     "renew",
     "requeue",
+    "resume",
     "retry",
+    "revive",
+    "skip",
+    "start",
 ]
 Argument = str | bytes | int
 
@@ -64,6 +70,7 @@ def queue_keys(queue: QueueKeys) -> list[str]:
         queue.counters,
         *queue.seen,
         queue.bell,
+        queue.halted,
     ]
 
 
