@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+from typing import Any
+
+from dramatiq.middleware import Middleware
 
 from endpoints import WebSocketEndpoint
 from gobroke_dist import Broke, LogicBase, LogicType, Message
@@ -15,6 +18,17 @@ class Answer(LogicBase):
         self.send_message(Message(to_client=message.from_client, message_raw=f"{self.logic_type} {os.getpid()}"))
 
 
+class Marking(Middleware):
+    """Dramatiq middleware, added while the module is loaded."""
+
+    def before_enqueue(self, broker: object, message: Any, delay: object) -> None:
+        message.options["marked"] = True
+
+    def before_process_message(self, broker: object, message: Any) -> None:
+        print(f"processing, marked: {message.options.get('marked')}", flush=True)
+
+
 broke = Broke(WebSocketEndpoint(port=0))
+broke.broker.add_middleware(Marking())
 broke.add_logic(Answer("inline", LogicType.DISPATCHED))
 broke.add_logic(Answer("queued", LogicType.WORKER))

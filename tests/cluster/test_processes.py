@@ -23,14 +23,20 @@ APP = "tests.cluster.program:broke"
 
 
 @contextlib.contextmanager
-def process(*words: str, says: str, **environment: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """A process that has printed ``says`` (a pattern), with what it printed; ended by SIGTERM, with exit code 0."""
+def process(
+    *words: str, says: str, says_then: str = "", **environment: str
+) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """A process that has printed ``says`` (a pattern), with what it printed; ended by SIGTERM, with exit code 0.
+
+    When the block is left, it must have printed ``says_then`` as well.
+    """
     with tempfile.NamedTemporaryFile("w+") as output:
         command = [sys.executable, "-m", *words]
         started = subprocess.Popen(command, cwd=ROOT, env=os.environ | environment, stdout=output, stderr=output)
         try:
             said = eventually_sync(lambda: _found(started, Path(output.name), says), within=30)
             yield started, said
+            eventually_sync(lambda: _found(started, Path(output.name), says_then) is not None, within=10)
             started.send_signal(signal.SIGTERM)
             assert started.wait(30) == 0, Path(output.name).read_text()
         finally:
@@ -57,7 +63,7 @@ async def test_a1_w17_one_application_object_runs_in_every_role_and_under_stock_
     ready = {"gobroke": "worker is ready", "dramatiq": r"(?s)(is ready for action.*){2}"}[program]
     with (
         process("gobroke_dist.cli", "edge", APP, says=r"ws://\S+", **environment) as (edge, said),
-        process(*workers, says=ready, **environment),
+        process(*workers, says=ready, says_then="processing, marked: True", **environment),
     ):
         address = re.search(r"ws://[^\s,]+", said)
         assert address is not None
