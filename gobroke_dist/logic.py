@@ -17,7 +17,8 @@ from gobroke_dist.message import Message
 
 OnPoison = Literal["skip", "halt_key", "halt_logic"]
 OnFull = Literal["wait", "refuse"]
-OrderBy = Literal["logic", "client"] | Callable[[Message], str] | None
+OrderBy = Literal["logic", "client"] | Callable[..., str | None] | None
+"""A function gets the message; one that stands on the class may be a method, and gets the logic before it."""
 
 
 class LogicType(StrEnum):

@@ -188,6 +188,6 @@ async def _repeat(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
 
 def _masked(settings: Settings) -> str:
     """The Redis URL without its password."""
-    url = settings.redis_url or ""
+    url = settings.redis_address
     scheme, _, rest = url.partition("://")
     return f"Redis at {scheme}://{rest.rpartition('@')[2]}"
