@@ -11,20 +11,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import dramatiq
 import redis.asyncio
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from gobroke_dist.backends.redis.line import Line
 from gobroke_dist.errors import QueueFull, RedisUnavailable
 from gobroke_dist.keys import ClusterKeys, QueueKeys
 from gobroke_dist.metrics import Metrics
 from gobroke_dist.outlet import Task
 from gobroke_dist.settings import Settings
 from gobroke_dist.tasks.actors import tick_message, to_dramatiq
-from gobroke_dist.tasks.broker import OrderedBroker
 from gobroke_dist.tasks.parcel import Parcel, enqueue_call, lane_of, pack, place_args
-from gobroke_dist.tasks.scripts import Argument, ScriptName, command, queue_keys, script
+from gobroke_dist.tasks.scripts import Argument, ScriptName, queue_keys, script
 
 log = logging.getLogger(__name__)
 
@@ -53,10 +54,14 @@ class AsyncProducer:
         metrics: counts ``enqueued`` and ``duplicates``.
     """
 
-    def __init__(self, broker: OrderedBroker, redis: redis.asyncio.Redis, settings: Settings, metrics: Metrics) -> None:
+    def __init__(
+        self, broker: dramatiq.Broker, redis: redis.asyncio.Redis, settings: Settings, metrics: Metrics
+    ) -> None:
         self._broker = broker
         self._redis = redis
+        self._line = Line(redis, name="the way to Redis", limit=BATCH, repeat=False)
         self._settings = settings
+        self._window = int(settings.dedup_window * 1000)
         self._metrics = metrics
         self._pending: deque[_Pending] = deque()
         self._wake = asyncio.Event()
@@ -115,7 +120,7 @@ class AsyncProducer:
         parcel = pack(tick_message(logic, nominal_ms, scheduler))
         queue = QueueKeys(self._settings.prefix, logic)
         keys = [*queue_keys(queue), lane_of(queue, parcel.key), ClusterKeys(self._settings.prefix).schedule]
-        args: list[Argument] = [self._broker.window, *place_args(parcel, len(keys) - 1), logic, nominal_ms]
+        args: list[Argument] = [self._window, *place_args(parcel, len(keys) - 1), logic, nominal_ms]
         self._broker.emit_before("enqueue", parcel.message, None)
         [answer] = await self._insist([("fire", keys, args)])
         if isinstance(answer, Exception):
@@ -150,9 +155,8 @@ class AsyncProducer:
     async def _flush(self) -> None:
         """One batch: one script call per queue, so that what is resent can't overtake what follows it."""
         queues = self._batch()
-        window = self._broker.window
         calls: list[_Call] = [
-            ("enqueue", *enqueue_call(self._settings.prefix, [one.parcel for one in batch], window))
+            ("enqueue", *enqueue_call(self._settings.prefix, [one.parcel for one in batch], self._window))
             for batch in queues.values()
         ]
         answers = await self._insist(calls)
@@ -182,54 +186,31 @@ class AsyncProducer:
         self._pending.clear()
         _fail(batch, error)
 
-    # --- calling Redis -------------------------------------------------------
-
     async def _insist(self, calls: Sequence[_Call]) -> list[Any]:
         """The answers, or for each call the error; the same calls are made again until the deadline."""
         deadline = time.monotonic() + 2 * self._settings.redis_timeout
         pause = _FIRST_PAUSE
         while True:
-            try:
-                async with asyncio.timeout(self._settings.redis_timeout):
-                    return await self._call(calls)
-            except _LOST as error:
-                if time.monotonic() + pause >= deadline:
-                    return [error] * len(calls)
-                log.warning("Redis did not answer, the same messages are sent again: %s", error)
+            sent = [self._line.run(script(name), keys, args, read=int) for name, keys, args in calls]
+            answers = await asyncio.gather(*sent, return_exceptions=True)
+            lost = next((answer for answer in answers if _is_lost(answer)), None)
+            if lost is None or time.monotonic() + pause >= deadline:
+                return answers
+            log.warning("the same messages are sent again: %s", lost)
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
-
-    async def _call(self, calls: Sequence[_Call]) -> list[Any]:
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for name, keys, args in calls:
-                pipe.evalsha(*command(name, keys, args))
-            answers: list[Any] = await pipe.execute(raise_on_error=False)
-        for index, answer in enumerate(answers):
-            if isinstance(answer, NoScriptError):
-                answers[index] = await self._load(*calls[index])
-            elif isinstance(answer, _LOST):
-                raise answer
-        return answers
-
-    async def _load(self, name: ScriptName, keys: Sequence[str], args: Sequence[Argument]) -> Any:
-        try:
-            return await self._redis.eval(script(name).source, len(keys), *keys, *args)
-        except ResponseError as error:
-            return error
 
 
 _Call = tuple[ScriptName, Sequence[str], Sequence[Argument]]
 
 
-def _refusal(error: Exception) -> RedisUnavailable:
-    text = str(error)
-    if "maxmemory" in text:
-        return RedisUnavailable("its memory is full, and it takes no new messages")
-    if "MISCONF" in text:
-        return RedisUnavailable("it can't write to its disk, and takes no new messages")
-    if isinstance(error, ResponseError):
-        return RedisUnavailable(f"it refuses the message: {text}")
-    return RedisUnavailable(text or "no answer in time")
+def _is_lost(answer: object) -> bool:
+    """Whether Redis may or may not have carried the call out."""
+    return isinstance(answer, RedisUnavailable) and isinstance(answer.__cause__, _LOST)
+
+
+def _refusal(error: Exception) -> Exception:
+    return error if isinstance(error, RedisUnavailable) else RedisUnavailable(f"it refuses the message: {error}")
 
 
 def _fail(batch: Sequence[_Pending], error: Exception) -> None:
