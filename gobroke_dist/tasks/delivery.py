@@ -10,7 +10,7 @@ import dramatiq
 from dramatiq.broker import MessageProxy
 
 from gobroke_dist.message import Message
-from gobroke_dist.tasks.parcel import Parcel
+from gobroke_dist.tasks.parcel import REDIS_ID, Parcel, postponed
 
 Dispatch = tuple[str, Message]
 """A DISPATCHED logic's name, and the message that it is to process."""
@@ -48,13 +48,6 @@ class Publication:
 Effect = Publication | Parcel
 
 
-@dataclass(frozen=True, slots=True)
-class PutOff:
-    """A failed message's next try: ``parcel.delay`` milliseconds from when Redis hears of it."""
-
-    parcel: Parcel
-
-
 class Delivered(MessageProxy):
     """A Dramatiq message with its ticket, and with what is to happen when it is settled.
 
@@ -62,7 +55,7 @@ class Delivered(MessageProxy):
         ticket: this delivery.
         effects: what becomes visible in the step that settles the message, in order.
         after_commit: what this process does when that step has been done.
-        put_off: the next try, when the message is to be retried.
+        put_off: the next try, when the message is to be retried; its delay counts from when Redis hears of it.
         hooks_thread: while Dramatiq's after-hooks run: the thread they run on. A task that outlives its handler
             on the event loop is not on it.
     """
@@ -72,7 +65,7 @@ class Delivered(MessageProxy):
         self.ticket = ticket
         self.effects: list[Effect] = []
         self.after_commit: list[Dispatch] = []
-        self.put_off: PutOff | None = None
+        self.put_off: Parcel | None = None
         self.hooks_thread: int | None = None
 
     def __str__(self) -> str:
@@ -85,6 +78,13 @@ class Delivered(MessageProxy):
     def message(self) -> dramatiq.Message[Any]:
         """The Dramatiq message itself."""
         return self._message
+
+    def postpone(self, delay: int) -> Parcel:
+        """Have the message tried again ``delay`` milliseconds after it is settled; what it is then."""
+        again = postponed(self.message.copy(options={REDIS_ID: self.ticket.id}), delay)
+        parcel = Parcel(self.queue_name, self.ticket.id, self.ticket.key, delay, again)
+        self.put_off = parcel
+        return parcel
 
     @property
     def exception(self) -> BaseException | None:

@@ -10,21 +10,22 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
+import dramatiq
 import redis.asyncio
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from gobroke_dist.backends.redis.line import Line
 from gobroke_dist.errors import QueueFull, RedisUnavailable
 from gobroke_dist.keys import ClusterKeys, QueueKeys
 from gobroke_dist.metrics import Metrics
 from gobroke_dist.outlet import Task
 from gobroke_dist.settings import Settings
 from gobroke_dist.tasks.actors import tick_message, to_dramatiq
-from gobroke_dist.tasks.broker import OrderedBroker
 from gobroke_dist.tasks.limits import room_of
 from gobroke_dist.tasks.parcel import enqueue_call, lane_of, pack, place_args
-from gobroke_dist.tasks.scripts import Argument, ScriptName, command, queue_keys, script
+from gobroke_dist.tasks.scripts import Argument, ScriptName, queue_keys, script
 from gobroke_dist.tasks.waiting_line import Pending, WaitingLine
 
 log = logging.getLogger(__name__)
@@ -48,13 +49,17 @@ class AsyncProducer:
         metrics: counts ``enqueued``, ``duplicates``, and ``queue_full``: messages that there was no room for.
     """
 
-    def __init__(self, broker: OrderedBroker, redis: redis.asyncio.Redis, settings: Settings, metrics: Metrics) -> None:
+    def __init__(
+        self, broker: dramatiq.Broker, redis: redis.asyncio.Redis, settings: Settings, metrics: Metrics
+    ) -> None:
         self._broker = broker
         self._redis = redis
+        self._line = Line(redis, name="the way to Redis", limit=BATCH, repeat=False)
         self._settings = settings
+        self._window = int(settings.dedup_window * 1000)
         self._metrics = metrics
         self._pending: deque[Pending] = deque()
-        self._line = WaitingLine(settings.full_timeout, settings.pending_limit // 2)
+        self._full = WaitingLine(settings.full_timeout, settings.pending_limit // 2)
         self._wake = asyncio.Event()
         self._closing = False
         self._writer: asyncio.Task[None] | None = None
@@ -85,7 +90,7 @@ class AsyncProducer:
         """
         if self._closing or self._writer is None:
             raise RedisUnavailable("the producer is closed")
-        if len(self._pending) + len(self._line) >= self._settings.pending_limit:
+        if len(self._pending) + len(self._full) >= self._settings.pending_limit:
             raise QueueFull("the way to Redis", self._settings.pending_limit)
         parcel = pack(to_dramatiq(task))
         self._broker.emit_before("enqueue", parcel.message, None)
@@ -112,7 +117,7 @@ class AsyncProducer:
         parcel = pack(tick_message(logic, nominal_ms, scheduler))
         queue = QueueKeys(self._settings.prefix, logic)
         keys = [*queue_keys(queue), lane_of(queue, parcel.key), ClusterKeys(self._settings.prefix).schedule]
-        args: list[Argument] = [self._broker.window, *place_args(parcel, len(keys) - 1), logic, nominal_ms]
+        args: list[Argument] = [self._window, *place_args(parcel, len(keys) - 1), logic, nominal_ms]
         self._broker.emit_before("enqueue", parcel.message, None)
         [answer] = await self._insist([("fire", keys, args)])
         if isinstance(answer, Exception):
@@ -138,7 +143,7 @@ class AsyncProducer:
                 await self._woken()
                 while self._pending:
                     await self._flush(self._batch())
-                while batch := self._line.due():
+                while batch := self._full.due():
                     await self._flush(batch)
         except Exception as error:
             log.exception("the producer failed")
@@ -149,7 +154,7 @@ class AsyncProducer:
         """Wait for something to write; while queues are full, no longer than it takes to ask them again."""
         if not self._wake.is_set():
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._line.pause()):
+                async with asyncio.timeout(self._full.pause()):
                     await self._wake.wait()
         self._wake.clear()
 
@@ -163,14 +168,14 @@ class AsyncProducer:
     def _enqueue_call(self, queue: str, batch: Sequence[Pending]) -> _Call:
         limit = room_of(self._broker, queue).limit
         parcels = [one.parcel for one in batch]
-        return "enqueue", *enqueue_call(self._settings.prefix, parcels, self._broker.window, limit=limit)
+        return "enqueue", *enqueue_call(self._settings.prefix, parcels, self._window, limit=limit)
 
     def _batch(self) -> dict[str, list[Pending]]:
         """Behind those of its queue that wait for room, a message waits as well."""
         queues: dict[str, list[Pending]] = {}
         for _ in range(min(BATCH, len(self._pending))):
             one = self._pending.popleft()
-            if not self._line.follow(one):
+            if not self._full.follow(one):
                 queues.setdefault(one.parcel.queue, []).append(one)
         return queues
 
@@ -189,61 +194,42 @@ class AsyncProducer:
         if refused:
             late = [batch[index] for index in sorted(full)]
             self._metrics.count("queue_full", sum(not one.since for one in late))
-            self._line.stand(late, room_of(self._broker, queue))
+            self._full.stand(late, room_of(self._broker, queue))
 
     def _fail_all(self, error: Exception) -> None:
-        batch = [*self._line.leave(), *self._pending]
+        batch = [*self._full.leave(), *self._pending]
         self._pending.clear()
         _fail(batch, error)
-
-    # --- calling Redis -------------------------------------------------------
 
     async def _insist(self, calls: Sequence[_Call]) -> list[Any]:
         """The answers, or for each call the error; the same calls are made again until the deadline."""
         deadline = time.monotonic() + 2 * self._settings.redis_timeout
         pause = _FIRST_PAUSE
         while True:
-            try:
-                async with asyncio.timeout(self._settings.redis_timeout):
-                    return await self._call(calls)
-            except _LOST as error:
-                if time.monotonic() + pause >= deadline:
-                    return [error] * len(calls)
-                log.warning("Redis did not answer, the same messages are sent again: %s", error)
+            sent = [self._line.run(script(name), keys, args, read=_as_it_is) for name, keys, args in calls]
+            answers = await asyncio.gather(*sent, return_exceptions=True)
+            lost = next((answer for answer in answers if _is_lost(answer)), None)
+            if lost is None or time.monotonic() + pause >= deadline:
+                return answers
+            log.warning("the same messages are sent again: %s", lost)
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
-
-    async def _call(self, calls: Sequence[_Call]) -> list[Any]:
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for name, keys, args in calls:
-                pipe.evalsha(*command(name, keys, args))
-            answers: list[Any] = await pipe.execute(raise_on_error=False)
-        for index, answer in enumerate(answers):
-            if isinstance(answer, NoScriptError):
-                answers[index] = await self._load(*calls[index])
-            elif isinstance(answer, _LOST):
-                raise answer
-        return answers
-
-    async def _load(self, name: ScriptName, keys: Sequence[str], args: Sequence[Argument]) -> Any:
-        try:
-            return await self._redis.eval(script(name).source, len(keys), *keys, *args)
-        except ResponseError as error:
-            return error
 
 
 _Call = tuple[ScriptName, Sequence[str], Sequence[Argument]]
 
 
-def _refusal(error: Exception) -> RedisUnavailable:
-    text = str(error)
-    if "maxmemory" in text:
-        return RedisUnavailable("its memory is full, and it takes no new messages")
-    if "MISCONF" in text:
-        return RedisUnavailable("it can't write to its disk, and takes no new messages")
-    if isinstance(error, ResponseError):
-        return RedisUnavailable(f"it refuses the message: {text}")
-    return RedisUnavailable(text or "no answer in time")
+def _as_it_is(answer: Any) -> Any:
+    return answer
+
+
+def _is_lost(answer: object) -> bool:
+    """Whether Redis may or may not have carried the call out."""
+    return isinstance(answer, RedisUnavailable) and isinstance(answer.__cause__, _LOST)
+
+
+def _refusal(error: Exception) -> Exception:
+    return error if isinstance(error, RedisUnavailable) else RedisUnavailable(f"it refuses the message: {error}")
 
 
 def _fail(batch: Sequence[Pending], error: Exception) -> None:

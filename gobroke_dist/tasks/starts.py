@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import redis
-from dramatiq import Worker
+from dramatiq import Broker, Worker
 from dramatiq.broker import MessageProxy
 from dramatiq.errors import ConnectionClosed
 from dramatiq.middleware import Middleware, SkipMessage
 
 from gobroke_dist.tasks.delivery import Delivered
 from gobroke_dist.tasks.limits import ACTOR_OPTIONS, attempts_of
-
-if TYPE_CHECKING:
-    from gobroke_dist.tasks.broker import OrderedBroker
+from gobroke_dist.tasks.link import Link
+from gobroke_dist.tasks.station import Station
 
 log = logging.getLogger(__name__)
 
@@ -26,50 +25,46 @@ class Starts(Middleware):
     That is a message which was in the hands of a worker that died, and one at its last attempt. For all others
     ``recover.lua`` tells from the order in which they were fetched; see ``docs/adr/0007``.
 
-    Attributes:
-        threads: how many messages this process runs at once.
+    Args:
+        link: the way to Redis.
+        station: this process as a worker; it is told how many messages it runs at once.
     """
 
-    def __init__(self) -> None:
-        self.threads = 1
+    def __init__(self, link: Link, station: Station) -> None:
+        self._link = link
+        self._station = station
 
     @property
     def actor_options(self) -> set[str]:
         return set(ACTOR_OPTIONS)
 
-    def before_worker_boot(self, broker: OrderedBroker, worker: Worker) -> None:  # type: ignore[override]
+    def before_worker_boot(self, broker: Broker, worker: Worker) -> None:
         """A worker starts."""
-        self.threads = worker.worker_threads
+        self._station.threads = worker.worker_threads
 
-    def before_process_message(self, broker: OrderedBroker, message: MessageProxy) -> None:  # type: ignore[override]
+    def before_process_message(self, broker: Broker, message: MessageProxy) -> None:
         """Note the start, if it matters. Raises ``SkipMessage`` when the message is another worker's by now."""
-        if isinstance(message, Delivered) and _may_be_the_last(broker, message) and not _noted(broker, message):
+        if isinstance(message, Delivered) and _may_be_the_last(broker, message) and not self._noted(message):
             raise SkipMessage("this worker lost it")
 
     def after_process_message(
-        self,
-        broker: OrderedBroker,  # type: ignore[override]
-        message: MessageProxy,
-        *,
-        result: Any = None,
-        exception: BaseException | None = None,
+        self, broker: Broker, message: MessageProxy, *, result: Any = None, exception: BaseException | None = None
     ) -> None:
         """Before Dramatiq's ``Retries`` decides: runs that ended with their process count as well."""
         if exception is not None and isinstance(message, Delivered) and message.ticket.recovered:
             message.options["retries"] = max(message.options.get("retries", 0), message.ticket.attempt - 1)
 
+    def _noted(self, message: Delivered) -> bool:
+        keys, ticket = self._link.keys(message.queue_name), message.ticket
+        try:
+            return bool(self._link.call("start", [keys.fences, keys.deliveries], [ticket.id, ticket.fence]))
+        except (ConnectionClosed, redis.ResponseError) as error:
+            log.warning("queue %s: the start of %s is not noted: %s", message.queue_name, ticket.id, error)
+            return True
 
-def _may_be_the_last(broker: OrderedBroker, message: Delivered) -> bool:
+
+def _may_be_the_last(broker: Broker, message: Delivered) -> bool:
     if message.ticket.recovered:
         return True
     limit = attempts_of(broker, message.message)
     return limit is not None and message.ticket.attempt >= limit
-
-
-def _noted(broker: OrderedBroker, message: Delivered) -> bool:
-    keys = broker.keys(message.queue_name)
-    try:
-        return bool(broker.call("start", [keys.fences, keys.deliveries], [message.ticket.id, message.ticket.fence]))
-    except (ConnectionClosed, redis.ResponseError) as error:
-        log.warning("queue %s: the start of %s is not noted: %s", message.queue_name, message.ticket.id, error)
-        return True
