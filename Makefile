@@ -20,6 +20,7 @@ check: .venv/stamp ## Lint, format, types, floors
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --strict tests/typing/as_users_write_it.py
 	$(BIN)/lint-imports
 
 chaos: ## Not there yet
@@ -37,4 +38,6 @@ bench: ## Not there yet
 		{ echo "$(PYTHON) can't make virtual environments; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@# Its pins exclude every Dramatiq of the last years, which it works with.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps dramatiq-dashboard==0.4.0
 	@touch $@

@@ -51,6 +51,10 @@ class StubEndpoint:
         self._inboxes[client.uuid] = inbox
         return client
 
+    async def register(self, client: Client) -> None:
+        """What ``Broke.register_client`` calls; the same as ``simulate_client_connection``."""
+        await self.simulate_client_connection(client)
+
     async def simulate_client_message(
         self,
         from_client: Client,

@@ -109,11 +109,6 @@ class Broke:
         """One of the application's endpoints, the first by default."""
         return self.endpoints[index]
 
-    def configure(self, settings: Settings) -> None:
-        """Replace the settings, as the command line's flags do. Call it before anything runs."""
-        self.settings = settings
-        self._worker_role = None
-
     # --- calling -----------------------------------------------------------------
 
     def send_message(self, message: Message) -> Any:
@@ -182,7 +177,10 @@ class Broke:
 
     @property
     def broker(self) -> OrderedBroker:
-        """Dramatiq's broker of this application: add middleware to it, or hand it to Dramatiq's tools."""
+        """Dramatiq's broker of this application: add middleware to it, or hand it to Dramatiq's tools.
+
+        It connects when it is first used, so it may be asked for while the module is loaded.
+        """
         return self.worker_role.broker
 
     def __call__(self) -> None:

@@ -25,7 +25,7 @@
     │   ├── TagDoesNotExist
     │   ├── FrameInvalid
     │   └── PayloadInvalid
-    └── Unavailable                       try again later: nothing was lost, nothing was accepted
+    └── Unavailable                       send it again later, with the same uuid
         ├── RedisUnavailable
         ├── QueueFull
         └── Draining
@@ -238,7 +238,10 @@ class PayloadInvalid(MessageError):
 
 
 class Unavailable(BrokeError):
-    """Refused for now. The message was not accepted; sending it again later with the same uuid is safe."""
+    """Not now. The message was not accepted, or, when Redis did not answer, it is not known whether it was.
+
+    Sending it again later with the same uuid is safe either way: a logic accepts a uuid once (contract W12).
+    """
 
     code = "unavailable"
 

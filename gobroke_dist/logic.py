@@ -15,7 +15,8 @@ from gobroke_dist.client import Client
 from gobroke_dist.errors import NotRunning
 from gobroke_dist.message import Message
 
-OrderBy = Literal["logic", "client"] | Callable[[Message], str] | None
+OrderBy = Literal["logic", "client"] | Callable[..., str | None] | None
+"""A function gets the message; one that stands on the class may be a method, and gets the logic before it."""
 
 
 class LogicType(StrEnum):

@@ -28,7 +28,6 @@ class Declared(scheduler.Declared, Protocol):
     def settings(self) -> Settings: ...
     @property
     def endpoints(self) -> tuple[Endpoint, ...]: ...
-    def configure(self, settings: Settings) -> None: ...
 
 
 @contextlib.asynccontextmanager
@@ -38,14 +37,11 @@ async def redis_of(broke: Declared) -> AsyncIterator[None]:
         yield
         return
     server = EmbeddedRedis(broke.settings.data_dir)
-    before = broke.settings
-    url = await asyncio.to_thread(server.start)
-    broke.configure(before.model_copy(update={"redis_url": url}))
+    await asyncio.to_thread(server.start)
     try:
         yield
     finally:
         await asyncio.to_thread(server.stop)
-        broke.configure(before)
 
 
 @contextlib.asynccontextmanager

@@ -165,7 +165,7 @@ class Runtime:
     async def _renew(self, lost: Callable[[], Awaitable[None]] | None) -> None:
         if await self.registry.renew():
             return
-        log.warning("node %s had lost its lease and has a new one; its clients are registered again", self.node)
+        log.warning("node %s had lost its lease, and has a new one", self.node)
         self.metrics.count("lease_lost")
         if lost is not None:
             await lost()
@@ -188,6 +188,6 @@ async def _repeat(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
 
 def _masked(settings: Settings) -> str:
     """The Redis URL without its password."""
-    url = settings.redis_url or ""
+    url = settings.redis_address
     scheme, _, rest = url.partition("://")
     return f"Redis at {scheme}://{rest.rpartition('@')[2]}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import quote
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -57,6 +58,11 @@ class Settings(BaseSettings):
 
     log_format: Literal["text", "json"] = "text"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @property
+    def redis_address(self) -> str:
+        """The URL of the Redis in use: the one configured, else that of our own server in the data folder."""
+        return self.redis_url or f"unix://{quote(str(self.data_dir.absolute() / 'redis.sock'))}"
 
     @property
     def namespace(self) -> str:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from gobroke_dist.settings import Settings
+from gobroke_dist.application import load
+from gobroke_dist.broke import Broke
+from gobroke_dist.settings import Settings, effective
 
 
 class LogLevel(StrEnum):
@@ -44,6 +47,21 @@ DataDir = Annotated[Path | None, typer.Option(help="Where the embedded Redis kee
 Level = Annotated[LogLevel | None, typer.Option("--log-level", help="What to log, from this level up.")]
 Format = Annotated[LogFormat | None, typer.Option("--log-format", help="For people, or one JSON object per line.")]
 ReadyFd = Annotated[int | None, typer.Option(hidden=True)]
+
+
+def application(path: str, **flags: Any) -> Broke:
+    """Load an application, with the flags that were given as a part of its environment.
+
+    So its settings are final from the start, also for what its module does while it is loaded.
+
+    Raises:
+        pydantic.ValidationError: a setting can't be used.
+        ApplicationNotFound: the path names no application.
+    """
+    given = {name: value for name, value in flags.items() if value is not None}
+    effective(**given)
+    os.environ.update({f"GOBROKE_{name.upper()}": str(value) for name, value in given.items()})
+    return load(path)
 
 
 def as_environment(settings: Settings) -> dict[str, str]:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from gobroke_dist import logs
-from gobroke_dist.application import load
 from gobroke_dist.backends.redis import overview
 from gobroke_dist.broke import Broke
 from gobroke_dist.cli import supervised
@@ -27,11 +26,12 @@ from gobroke_dist.cli.options import (
     ReadyFd,
     RedisURL,
     Threads,
+    application,
 )
 from gobroke_dist.errors import RedisUnavailable
 from gobroke_dist.roles import run_edge
 from gobroke_dist.scheduler import run_scheduler
-from gobroke_dist.settings import Settings, effective
+from gobroke_dist.settings import Settings
 from gobroke_dist.supervisor import Report
 from gobroke_dist.worker import run_worker
 
@@ -114,11 +114,9 @@ def scheduler(
 def _prepared(role: str, path: str, **flags: Any) -> Broke:
     """The application with its effective settings, when logs are set up and Redis has answered."""
     end_quietly_on_sigterm()
-    broke = load(path)
-    settings = effective(broke.settings, **flags)
-    logs.configure(settings, role=role)
-    broke.configure(settings)
-    check_redis(settings)
+    broke = application(path, **flags)
+    logs.configure(broke.settings, role=role)
+    check_redis(broke.settings)
     return broke
 
 

@@ -12,7 +12,6 @@ import typer
 from rich.table import Table
 
 from gobroke_dist import logs
-from gobroke_dist.application import load
 from gobroke_dist.broke import Broke
 from gobroke_dist.cli import supervised
 from gobroke_dist.cli.exits import Exit, end_quietly_on_sigterm, explained, fail
@@ -27,12 +26,13 @@ from gobroke_dist.cli.options import (
     Prefix,
     RedisURL,
     Threads,
+    application,
 )
 from gobroke_dist.cli.roles import check_redis
 from gobroke_dist.cli.screen import screen
 from gobroke_dist.embedded import EmbeddedRedis
 from gobroke_dist.errors import CouldNotCreateServer
-from gobroke_dist.settings import Settings, effective
+from gobroke_dist.settings import Settings
 from gobroke_dist.supervisor import Child, Report
 
 log = logging.getLogger(__name__)
@@ -62,11 +62,11 @@ def run(
     """
     with explained():
         end_quietly_on_sigterm()
-        broke = load(app)
-        settings = effective(
-            broke.settings, threads=threads, host=host, redis_url=redis_url, data_dir=data_dir, prefix=prefix,
+        broke = application(
+            app, threads=threads, host=host, redis_url=redis_url, data_dir=data_dir, prefix=prefix,
             node_id=node_id, log_level=log_level, log_format=log_format, port=port,
         )  # fmt: skip
+        settings = broke.settings
         logs.configure(settings, role="run")
         if edges + workers + schedulers == 0:
             raise fail("there is nothing to run: give at least one of --edges, --workers, --schedulers", Exit.USAGE)

@@ -10,17 +10,14 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from gobroke_dist.application import load
 from gobroke_dist.backends.redis import overview
 from gobroke_dist.backends.redis.overview import Overview
 from gobroke_dist.broke import Broke
 from gobroke_dist.cli.exits import Exit, explained, fail
-from gobroke_dist.cli.options import DataDir, Path_, Prefix, RedisURL
+from gobroke_dist.cli.options import DataDir, Path_, Prefix, RedisURL, application
 from gobroke_dist.cli.screen import screen
-from gobroke_dist.embedded import EmbeddedRedis
 from gobroke_dist.errors import RedisUnavailable
 from gobroke_dist.logic import LogicType
-from gobroke_dist.settings import Settings, effective
 
 
 def status(
@@ -42,25 +39,20 @@ def status(
     Exits with 1 if Redis can't be reached.
     """
     with explained():
-        broke = load(app)
-        settings = _reachable(effective(broke.settings, redis_url=redis_url, data_dir=data_dir, prefix=prefix))
+        broke = application(app, redis_url=redis_url, data_dir=data_dir, prefix=prefix)
+        settings = broke.settings
         try:
             found = overview.read(settings, _queues(broke))
         except (RedisUnavailable, ValueError) as error:
-            raise fail(f"no Redis answers at {settings.redis_url} ({error.__cause__ or error})", Exit.FAILED) from None
+            raise fail(
+                f"no Redis answers at {settings.redis_address} ({error.__cause__ or error})", Exit.FAILED
+            ) from None
     if here is not None and not _runs_here(found, here):
         raise fail(f"no {here} runs on {socket.gethostname()}", Exit.FAILED)
     if as_json:
         typer.echo(json.dumps(_plain(found)))
     else:
         _print(found)
-
-
-def _reachable(settings: Settings) -> Settings:
-    """Without a Redis configured: the one that `gobroke run` started in the data folder."""
-    if settings.redis_url is not None:
-        return settings
-    return settings.model_copy(update={"redis_url": EmbeddedRedis(settings.data_dir).url})
 
 
 def _queues(broke: Broke) -> list[str]:

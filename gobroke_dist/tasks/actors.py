@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -37,7 +38,10 @@ def declare(broker: OrderedBroker, logic: LogicBase, run: Run) -> dramatiq.Actor
         "throws": (Undeliverable,),
     }
     body = _coroutine(broker, logic, run) if is_async(logic) else _function(broker, logic, run)
-    return dramatiq.actor(actor_name=name, queue_name=name, broker=broker, **options)(body)
+    actor = dramatiq.actor(actor_name=name, queue_name=name, broker=broker, **options)(body)
+    # At the level DEBUG it would log its arguments, which are the payload (contract O7).
+    actor.logger.setLevel(logging.INFO)
+    return actor
 
 
 def to_dramatiq(task: Task) -> dramatiq.Message[Any]:

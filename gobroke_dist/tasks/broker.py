@@ -129,7 +129,7 @@ class OrderedBroker(RedisBroker):
         """Have a message retried ``delay`` milliseconds after it is settled."""
         again = postponed(message.message.copy(options={REDIS_ID: message.ticket.id}), delay)
         ticket = message.ticket
-        message.put_off = PutOff(Parcel(message.queue_name, ticket.id, again.encode(), ticket.key, delay, again))
+        message.put_off = PutOff(Parcel(message.queue_name, ticket.id, ticket.key, delay, again))
 
     def _put_off(self, message: Delivered, delay: int) -> dramatiq.Message[Any]:
         self.put_off(message, delay)
@@ -149,7 +149,7 @@ class OrderedBroker(RedisBroker):
         canonical = queue_name.removesuffix(".DQ")
         delay = None if queue_name == canonical else max(0, int(message.options.get("eta", 0)) - current_millis())
         parcel = pack(message.copy(queue_name=canonical), delay=delay)
-        self._send(Parcel(canonical, redis_message_id, parcel.payload, parcel.key, parcel.delay, parcel.message))
+        self._send(Parcel(canonical, redis_message_id, parcel.key, parcel.delay, parcel.message))
 
     # --- the queue as a whole ------------------------------------------------
 

@@ -73,6 +73,12 @@ class Delivered(MessageProxy):
         self.put_off: PutOff | None = None
         self.hooks_thread: int | None = None
 
+    def __str__(self) -> str:
+        """What Dramatiq writes into its logs: which message, and nothing of what is in it (contract O7)."""
+        return f"{self._message.message_id} of {self._message.queue_name}"
+
+    __repr__ = __str__
+
     @property
     def message(self) -> dramatiq.Message[Any]:
         """The Dramatiq message itself."""

@@ -27,18 +27,22 @@ class Parcel:
     Attributes:
         queue: the queue's own name, without Dramatiq's suffix for delays.
         id: its id in Redis; the same one is accepted once per window.
-        payload: the encoded Dramatiq message.
         key: the ordering key; None for no order.
         delay: milliseconds until it may start.
-        message: what was encoded.
+        message: the Dramatiq message; until it is sent, hooks may still add to its options.
     """
 
     queue: str
     id: str
-    payload: bytes
     key: str | None
     delay: int
     message: dramatiq.Message[Any]
+
+    @property
+    def payload(self) -> bytes:
+        """The message as Redis holds it."""
+        encoded: bytes = self.message.encode()
+        return encoded
 
 
 def pack(message: dramatiq.Message[Any], *, delay: int | None = None) -> Parcel:
@@ -51,7 +55,7 @@ def pack(message: dramatiq.Message[Any], *, delay: int | None = None) -> Parcel:
     packed = message.copy(options=options)
     if delay is not None:
         packed = postponed(packed, delay)
-    return Parcel(message.queue_name, options[REDIS_ID], packed.encode(), key, max(0, delay or 0), packed)
+    return Parcel(message.queue_name, options[REDIS_ID], key, max(0, delay or 0), packed)
 
 
 def postponed(message: dramatiq.Message[Any], delay: int) -> dramatiq.Message[Any]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+from typing import Any
+
+from dramatiq.middleware import Middleware
 
 from endpoints import WebSocketEndpoint
 from gobroke_dist import Broke, LogicBase, LogicType, Message
@@ -15,6 +18,31 @@ class Answer(LogicBase):
         self.send_message(Message(to_client=message.from_client, message_raw=f"{self.logic_type} {os.getpid()}"))
 
 
+class Fragile(LogicBase):
+    """Fails, for ever."""
+
+    logic_type = LogicType.WORKER
+    max_attempts = 2
+    min_backoff = 0.01
+
+    def run_logic(self, message: Message) -> None:
+        if message.delivery.attempt == 2:
+            self.send_message_quickly(Message(to_client=message.from_client, message_raw=b"never seen"))
+        raise ValueError("as it always does")
+
+
+class Marking(Middleware):
+    """Dramatiq middleware, added while the module is loaded."""
+
+    def before_enqueue(self, broker: object, message: Any, delay: object) -> None:
+        message.options["marked"] = True
+
+    def before_process_message(self, broker: object, message: Any) -> None:
+        print(f"processing, marked: {message.options.get('marked')}", flush=True)
+
+
 broke = Broke(WebSocketEndpoint(port=0))
+broke.broker.add_middleware(Marking())
 broke.add_logic(Answer("inline", LogicType.DISPATCHED))
+broke.add_logic(Fragile())
 broke.add_logic(Answer("queued", LogicType.WORKER))

@@ -15,7 +15,6 @@ from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from gobroke_dist.errors import CouldNotCreateServer
 from gobroke_dist.settings import Settings
 
 
@@ -27,18 +26,14 @@ def connect(settings: Settings, *, blocking: bool = False) -> redis.asyncio.Redi
         blocking: for pub/sub and blocking pops: no read timeout, which would end an idle wait.
     """
     options = _options(settings, blocking=blocking)
-    return redis.asyncio.Redis.from_url(_url(settings), retry=AsyncRetry(NoBackoff(), 0), **options)
+    return redis.asyncio.Redis.from_url(settings.redis_address, retry=AsyncRetry(NoBackoff(), 0), **options)
 
 
 def connect_sync(settings: Settings, *, blocking: bool = False) -> redis.Redis:
     """The same for a thread."""
-    return redis.Redis.from_url(_url(settings), retry=Retry(NoBackoff(), 0), **_options(settings, blocking=blocking))
-
-
-def _url(settings: Settings) -> str:
-    if settings.redis_url is None:
-        raise CouldNotCreateServer("no Redis is configured: set GOBROKE_REDIS_URL, e.g. redis://127.0.0.1:6379/0")
-    return settings.redis_url
+    return redis.Redis.from_url(
+        settings.redis_address, retry=Retry(NoBackoff(), 0), **_options(settings, blocking=blocking)
+    )
 
 
 def _options(settings: Settings, *, blocking: bool) -> dict[str, Any]:
@@ -48,6 +43,6 @@ def _options(settings: Settings, *, blocking: bool) -> dict[str, Any]:
         "health_check_interval": 0,
         "protocol": 2,
     }
-    if not str(settings.redis_url).startswith("unix:"):
+    if not settings.redis_address.startswith("unix:"):
         options["socket_keepalive"] = True
     return options

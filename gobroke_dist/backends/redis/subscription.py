@@ -85,7 +85,7 @@ class Subscription:
             try:
                 return await self._subscribed()
             except (RedisError, OSError) as error:
-                log.warning("can't subscribe, trying again in %.2f s: %s", pause, error)
+                log.debug("can't subscribe, trying again in %.2f s: %s", pause, error)
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
 
