@@ -79,11 +79,20 @@ def command_line_page() -> str:
     """Every command with its options, as the command line itself knows them."""
     group: Any = typer.main.get_command(app)
     parts = [f"# Command line\n\n{_paragraph(group.help)}\n\n{_paragraph(group.epilog)}"]
-    for name, command in group.commands.items():
+    for name, command in _commands(group):
         rows = [_option_row(option) for option in command.params if not getattr(option, "hidden", False)]
         table = "| option | meaning |\n| --- | --- |\n" + "\n".join(rows)
         parts.append(f"## gobroke {name}\n\n{_paragraph(command.help)}\n\n{table}")
     return "\n\n".join(parts) + "\n"
+
+
+def _commands(group: Any) -> Iterator[tuple[str, Any]]:
+    """The commands, and those of groups with the group's name before them."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from ((f"{name} {inner}", one) for inner, one in _commands(command))
+        else:
+            yield name, command
 
 
 def _option_row(option: Any) -> str:

@@ -1,4 +1,4 @@
-"""The command line: ``gobroke run|edge|worker|scheduler|status|audit module:attribute``."""
+"""The command line: ``gobroke run|edge|worker|scheduler|status|audit|dead|keys``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import typer
 
 from gobroke_dist import __version__
 from gobroke_dist.cli.audit import audit
+from gobroke_dist.cli.dead import dead
 from gobroke_dist.cli.exits import EXIT_CODES
+from gobroke_dist.cli.keys import keys
 from gobroke_dist.cli.roles import edge, scheduler, worker
 from gobroke_dist.cli.run import run
 from gobroke_dist.cli.status import status
@@ -26,6 +28,8 @@ app = typer.Typer(
 )
 for command in (run, edge, worker, scheduler, status, audit):
     app.command(epilog=EXIT_CODES)(command)
+for name, group in (("dead", dead), ("keys", keys)):
+    app.add_typer(group, name=name)
 
 
 def main() -> None:

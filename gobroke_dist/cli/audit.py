@@ -93,7 +93,7 @@ def audit(
 def _check_deployment(broke: Broke, settings: Settings, logic: str) -> None:
     if not isinstance(broke.logics.get(logic), AuditLogic):
         raise fail(f"the application has no AuditLogic named {logic!r}: broke.add_logic(AuditLogic())", Exit.USAGE)
-    if not any(member.role == "worker" for member in overview.read(settings, []).members):
+    if not any(member.role == "worker" for member in overview.read(settings, {}).members):
         raise fail("no worker of this application runs; start one with `gobroke worker`", Exit.FAILED)
 
 

@@ -11,10 +11,11 @@ import typer
 from rich.table import Table
 
 from gobroke_dist.backends.redis import overview
-from gobroke_dist.backends.redis.overview import Overview
+from gobroke_dist.backends.redis.overview import Depth, Overview
 from gobroke_dist.broke import Broke
 from gobroke_dist.cli.exits import Exit, explained, fail
 from gobroke_dist.cli.options import DataDir, Path_, Prefix, RedisURL, application
+from gobroke_dist.cli.queues import queues_of
 from gobroke_dist.cli.screen import screen
 from gobroke_dist.errors import RedisUnavailable
 from gobroke_dist.logic import LogicType
@@ -42,7 +43,7 @@ def status(
         broke = application(app, redis_url=redis_url, data_dir=data_dir, prefix=prefix)
         settings = broke.settings
         try:
-            found = overview.read(settings, _queues(broke))
+            found = overview.read(settings, _limits(broke))
         except (RedisUnavailable, ValueError) as error:
             raise fail(
                 f"no Redis answers at {settings.redis_address} ({error.__cause__ or error})", Exit.FAILED
@@ -55,12 +56,10 @@ def status(
         _print(found)
 
 
-def _queues(broke: Broke) -> list[str]:
-    return sorted(
-        name
-        for name, logic in broke.logics.items()
-        if logic.logic_type is LogicType.WORKER or (logic.logic_type is LogicType.PASSIVE and logic.scope == "cluster")
-    )
+def _limits(broke: Broke) -> dict[str, int | None]:
+    """How many messages each queue may hold."""
+    logics = {name: broke.logics[name] for name in queues_of(broke)}
+    return {name: one.max_waiting if one.logic_type is LogicType.WORKER else None for name, one in logics.items()}
 
 
 def _runs_here(found: Overview, role: str) -> bool:
@@ -77,16 +76,23 @@ def _age(found: Overview, started: float) -> float:
     return round(max(found.now - started, 0.0), 1)
 
 
+def _state(depth: Depth) -> str:
+    said = (("full", depth.full), ("stopped", depth.stopped))
+    return ", ".join(word for word, true in said if true)
+
+
 def _print(found: Overview) -> None:
     members = Table("Role", "Node", "Host", "Pid", "Age", "Addresses", box=None, pad_edge=False)
     for one in found.members:
         age = f"{_age(found, one.started):.0f} s"
         members.add_row(one.role, one.node, one.host, str(one.pid), age, ", ".join(one.addresses))
     queues = Table("Queue", box=None, pad_edge=False)
-    for title in ("Ready", "Waiting", "Delayed", "Dead"):
+    for title in ("Ready", "Waiting", "Delayed", "Dead", "Halted keys", "Paused keys"):
         queues.add_column(title, justify="right")
+    queues.add_column("State")
     for depth in found.queues:
-        queues.add_row(depth.queue, *map(str, (depth.ready, depth.waiting, depth.delayed, depth.dead)))
+        numbers = (depth.ready, depth.waiting, depth.delayed, depth.dead, depth.halted_keys, depth.paused_keys)
+        queues.add_row(depth.queue, *map(str, numbers), _state(depth))
     console = screen()
     console.print(members if found.members else "No process is running.", f"Clients: {found.clients}", sep="\n\n")
     console.print()

@@ -62,6 +62,10 @@ class KeyControl:
         """How many keys have messages, or are held."""
         return int(self._link.client.hlen(self._link.keys(queue).heads))
 
+    def halted(self, queue: str) -> int:
+        """How many keys wait for what becomes of a dead letter."""
+        return int(self._link.client.hlen(self._link.keys(queue).halted))
+
     def deepest(self, queue: str, limit: int) -> list[KeyState]:
         """The keys with the most messages, the deepest first; of equal ones those that are held come first.
 

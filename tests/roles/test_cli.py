@@ -237,14 +237,20 @@ def test_o6_status_counts_queues(redis_url: str, prefix: str) -> None:
     with redis.Redis.from_url(redis_url) as client:
         client.rpush(keys.ready, "1")
         client.hset(keys.messages, mapping={"1": "x", "2": "x"})
-        client.zadd(keys.later, {"3": 1, "4": 1, "5": 1})
+        client.zadd(keys.later, {"9": 1})
         client.hset(keys.delayed_messages, mapping={"9": "x"})
+        client.hset(keys.halted, mapping={"k": "a"})
+        client.sadd(keys.paused, "k", "l")
+        client.hset(keys.counters, "halted", "a")
         client.zadd(keys.dead, dict.fromkeys("abcde", 1))
         before = sorted(client.keys(f"{prefix}*"))
         found = status("--redis-url", redis_url, "--prefix", prefix)
         assert sorted(client.keys(f"{prefix}*")) == before
     note = next(queue for queue in found["queues"] if queue["queue"] == "note")
-    assert note == {"queue": "note", "ready": 1, "waiting": 2, "delayed": 4, "dead": 5}
+    assert note == {
+        "queue": "note", "ready": 1, "waiting": 2, "delayed": 1, "dead": 5, "halted_keys": 1, "paused_keys": 2,
+        "stopped": True, "full": False,
+    }  # fmt: skip
     assert (found["members"], found["clients"]) == ([], 0)
 
 

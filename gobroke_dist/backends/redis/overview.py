@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -15,7 +15,7 @@ from gobroke_dist.keys import ClusterKeys, QueueKeys
 from gobroke_dist.registry import Member
 from gobroke_dist.settings import Settings
 
-_PER_QUEUE = 5
+_PER_QUEUE = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,10 @@ class Depth:
         waiting: all that wait or run, the ready ones and those behind them included.
         delayed: wait for a time, such as a retry's.
         dead: dead letters.
+        halted_keys: ordering keys that wait for what becomes of a dead letter.
+        paused_keys: ordering keys that an operator has paused.
+        stopped: nothing of the logic runs until an operator resumes it.
+        full: it holds as many messages as it may.
     """
 
     queue: str
@@ -35,6 +39,10 @@ class Depth:
     waiting: int
     delayed: int
     dead: int
+    halted_keys: int
+    paused_keys: int
+    stopped: bool
+    full: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +61,12 @@ def ping(settings: Settings) -> None:
         client.ping()
 
 
-def read(settings: Settings, queues: Sequence[str]) -> Overview:
-    """Read everything. ``queues`` are names of logics.
+def read(settings: Settings, queues: Mapping[str, int | None]) -> Overview:
+    """Read everything.
+
+    Args:
+        settings: where.
+        queues: names of logics, each with the number of messages that its queue may hold; None: any number.
 
     Raises:
         RedisUnavailable: Redis does not answer.
@@ -79,15 +91,18 @@ def _ask_depth(pipeline: redis.client.Pipeline, keys: QueueKeys) -> None:
     pipeline.llen(keys.ready)
     pipeline.hlen(keys.messages)
     pipeline.hlen(keys.delayed_messages)
-    pipeline.zcard(keys.later)
     pipeline.zcard(keys.dead)
+    pipeline.hlen(keys.halted)
+    pipeline.scard(keys.paused)
+    pipeline.hexists(keys.counters, "halted")
 
 
-def _depths(queues: Sequence[str], numbers: Sequence[int]) -> list[Depth]:
+def _depths(queues: Mapping[str, int | None], numbers: Sequence[int]) -> list[Depth]:
     found = []
-    for index, queue in enumerate(queues):
-        ready, waiting, delayed, later, dead = numbers[index * _PER_QUEUE :][:_PER_QUEUE]
-        found.append(Depth(queue, ready, waiting, delayed + later, dead))
+    for index, (queue, limit) in enumerate(queues.items()):
+        ready, waiting, delayed, dead, halted, paused, stopped = numbers[index * _PER_QUEUE :][:_PER_QUEUE]
+        full = limit is not None and waiting + delayed >= limit
+        found.append(Depth(queue, ready, waiting, delayed, dead, halted, paused, bool(stopped), full))
     return found
 
 
