@@ -1,6 +1,7 @@
-"""A worker process for tests: ``python -m tests.tasks.program URL PREFIX LEASE``; it logs to a Redis list.
+"""A worker process for tests: ``python -m tests.tasks.program URL PREFIX LEASE [ATTEMPTS]``; it logs to a Redis list.
 
-A payload may say: ``sleep`` seconds, ``die`` (the process kills itself after sending, at the first attempt).
+A payload may say: ``sleep`` seconds, ``die`` (the process kills itself after sending, at the first attempt; with
+``"always"`` at every one).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from gobroke_dist.tasks.transaction import Transaction
 from tests.tasks.conftest import Chat, declare
 
 
-def main(url: str, prefix: str, lease: str) -> None:
+def main(url: str, prefix: str, lease: str, attempts: str = "5") -> None:
     """Work until SIGTERM."""
     broker = OrderedBroker(Settings(redis_url=url, prefix=prefix, worker_lease=float(lease), redis_timeout=2.0))
     log = redis.Redis.from_url(url)
@@ -32,11 +33,11 @@ def main(url: str, prefix: str, lease: str) -> None:
         log.rpush(f"{prefix}:log", f"start {name} {int(message.delivery.recovered)}")
         time.sleep(body.get("sleep", 0))
         transaction.publish("n1", name.encode(), ("c",))
-        if body.get("die") and attempt == 1:
+        if body.get("die") == "always" or (body.get("die") and attempt == 1):
             os.kill(os.getpid(), signal.SIGKILL)
         log.rpush(f"{prefix}:log", f"end {name} {int(message.delivery.recovered)}")
 
-    declare(broker, handle, Chat())
+    declare(broker, handle, Chat(max_attempts=int(attempts)))
     worker = dramatiq.Worker(broker, worker_threads=4, worker_timeout=100)
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
