@@ -5,7 +5,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 
 import pytest
@@ -24,7 +23,6 @@ from tests.tasks.conftest import Chat, Journal, declare, working
 from tests.tasks.sending import send
 
 Crash = Callable[..., list[Delivered]]
-APART = 0.25
 
 
 @pytest.fixture
@@ -52,7 +50,7 @@ def crash(make_broker: Callable[..., OrderedBroker], declared: dict[str, object]
             if starts(one):
                 broker.emit_before("process_message", one)
                 broker.deliveries.forget(one)
-        broker.lease.stop()
+        broker.client.zadd(broker.keys("chat").heartbeats, {broker.broker_id: 0})
         rescuer.lease._rescue(broker.broker_id)
         return fetched
 
@@ -76,9 +74,7 @@ def test_w10_what_was_only_fetched_when_its_process_died_does_not_count(broker: 
         send(broker, key, 0, uuid=key)
     for _ in range(4):
         fetched = crash(starts=lambda one: one.ticket.id == "a")
-        assert names(fetched)[-3:] == ["b", "c", "d"]
         assert {attempts(fetched)[name] for name in "bcd"} == {1}
-        time.sleep(APART)
     assert names(fetched) == ["b", "c", "d"], "the one that was started is given up"
     assert all(one.ticket.recovered and not one.ticket.crashed for one in fetched)
 

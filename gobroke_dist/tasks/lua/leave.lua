@@ -7,8 +7,11 @@
 -- Atomic because: a worker may be forgotten only while it holds nothing.
 local held = 0
 for at = 3, #KEYS, 2 do
-    held = held + redis.call("SCARD", KEYS[at])
-    redis.call("DEL", KEYS[at + 1])
+    local here = redis.call("SCARD", KEYS[at])
+    if here == 0 then
+        redis.call("DEL", KEYS[at + 1]) -- else whoever takes the messages reads it, and it expires
+    end
+    held = held + here
 end
 if held == 0 then
     redis.call("DEL", KEYS[2])
