@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from examples.demo.cluster import Cluster, Member
 
 COMMAND_TIMEOUT = 60.0  # seconds
-PATIENCE = 30.0  # seconds in which a worker has to be found at work
+PATIENCE = 10.0  # seconds in which a worker has to be found at work
 BLINK = 0.02
 
 
@@ -33,10 +33,10 @@ class Killing:
 
 
 class ProcessKiller:
-    """Sends SIGKILL to the busiest worker of a local cluster, and waits for its replacement.
+    """Sends SIGKILL to a worker of a local cluster, the busiest if it can be, and waits for its replacement.
 
-    The kill must not be in vain: the worker is stopped first, and killed only if it has messages in its hands;
-    otherwise it goes on for a moment, and is stopped again.
+    The kill must not be in vain: a worker that has messages in its hands is stopped, and killed if it still has them
+    then; otherwise it goes on, and another one, or another moment, is waited for.
 
     Args:
         cluster: whose worker.
@@ -49,9 +49,10 @@ class ProcessKiller:
         self._workers = {member.pid: member for member in members if member.role == "worker"}
 
     async def __call__(self, busiest: str) -> None:
-        victim = self._workers.get(int(busiest.rpartition(":")[2] or 0)) or next(iter(self._workers.values()))
-        await self._catch_at_work(victim)
-        self.killing.aimed = True
+        likely = self._workers.get(int(busiest.rpartition(":")[2] or 0)) or next(iter(self._workers.values()))
+        caught = await self._catch_at_work([likely, *(one for one in self._workers.values() if one is not likely)])
+        self.killing.aimed = caught is not None
+        victim = caught or likely
         started = time.monotonic()
         await self._cluster.kill(victim.pid)
         self.killing.victim = f"{victim.node} (pid {victim.pid})"
@@ -61,15 +62,22 @@ class ProcessKiller:
         new = [member for member in members if member.role == "worker" and member.pid not in self._workers]
         self.killing.replaced_by = ", ".join(f"{member.node} (pid {member.pid})" for member in new)
 
-    async def _catch_at_work(self, victim: Member) -> None:
-        async with asyncio.timeout(PATIENCE):
-            while True:
-                os.kill(victim.pid, signal.SIGSTOP)
-                await asyncio.sleep(BLINK)  # what it had sent to Redis has arrived by then
-                if await self._cluster.messages_held(victim.node):
-                    return
-                os.kill(victim.pid, signal.SIGCONT)
-                await asyncio.sleep(BLINK)
+    async def _catch_at_work(self, workers: Sequence[Member]) -> Member | None:
+        """A worker that is stopped with messages in its hands; None: none was found in time."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            for one in workers:
+                if await self._cluster.messages_held(one.node) and await self._stopped_with_messages(one):
+                    return one
+        return None
+
+    async def _stopped_with_messages(self, worker: Member) -> bool:
+        os.kill(worker.pid, signal.SIGSTOP)
+        await asyncio.sleep(BLINK)  # what it had sent to Redis has arrived by then
+        if await self._cluster.messages_held(worker.node):
+            return True
+        os.kill(worker.pid, signal.SIGCONT)
+        return False
 
 
 class CommandKiller:

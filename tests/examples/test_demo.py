@@ -17,6 +17,7 @@ def test_the_check_passes_although_a_worker_is_killed() -> None:
     """A small run: nothing lost, duplicated or out of order, messages taken over, and a dead process replaced."""
     size = ("--clients", "20", "--rooms", "13", "--messages", "600", "--rate", "200")
     done = subprocess.run([*DEMO, "--check", "--json", *size], check=False, capture_output=True, text=True, timeout=100)
+    assert done.stdout, done.stderr
     result = json.loads(done.stdout)
     assert done.returncode == 0, done.stdout
     assert (result["ok"], result["sent"], result["keys"]) == (True, 600, 13)
