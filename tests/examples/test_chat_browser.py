@@ -67,6 +67,8 @@ async def test_the_page_reconnects_and_says_what_was_not_confirmed(chat: list[st
         await joined(ann, ["Ann (you)", "Ben"])
         await ann.type("before")
         await ben.until(lambda: len(ben.numbered()) == 1)
+        # Ben may have the line before Ann's page knows of it; unplugged then, it would rightly count as unconfirmed.
+        await ann.until("document.querySelectorAll('.pending').length === 0")
         await wire.unplug()
         await ann.until(f"{STATE} !== 'open'")
         await ann.type("while I was away")
