@@ -219,7 +219,10 @@ class OrderedConsumer(Consumer):
         """
         delivered = cast(Delivered, message)
         if delivered.put_off is None and delivered.exception is not None and self._retries:
-            # A hook that was to record the retry has failed; the message must not be lost by that.
+            # A hook that was to record the retry has failed; the message must be neither lost by that nor run for ever.
+            if self._has_no_attempt_left(delivered):
+                self.nack(delivered)
+                return
             delivered.postpone(MAX_BACKOFF)
         if delivered.put_off is not None:
             parcel = delivered.put_off
@@ -242,6 +245,10 @@ class OrderedConsumer(Consumer):
     def _retries(self) -> bool:
         """Whether a message whose actor raised is tried again."""
         return any(isinstance(one, Retries) for one in self._broker.middleware)
+
+    def _has_no_attempt_left(self, message: Delivered) -> bool:
+        limit = attempts_of(self._broker, message.message)
+        return limit is not None and message.ticket.attempt >= limit
 
     def _finish(
         self,

@@ -44,8 +44,9 @@ def attempts_of(broker: dramatiq.Broker, message: dramatiq.Message[Any]) -> int 
     default = next((one.max_retries for one in broker.middleware if isinstance(one, Retries)), None)
     actor = broker.actors.get(message.actor_name)
     of_actor = default if actor is None else actor.options.get("max_retries", default)
-    retries = message.options.get("max_retries", of_actor)
-    return retries + 1 if isinstance(retries, int) else None
+    of_message = message.options.get("max_retries", of_actor)
+    retries = of_message if isinstance(of_message, int | None) else of_actor
+    return None if retries is None else int(retries) + 1
 
 
 def halts_of(broker: dramatiq.Broker, message: dramatiq.Message[Any], *, reason: str) -> int:
