@@ -24,7 +24,8 @@ def test_the_check_passes_although_a_worker_is_killed() -> None:
     assert result["received"] == result["expected"] > 600
     assert [result[kind] for kind in ("lost", "duplicated", "out_of_order", "misnumbered")] == [0, 0, 0, 0]
     assert result["handled_again"] > 0
-    assert len(result["messages_by_worker"]) == 3
+    assert len(result["messages_by_worker"]) >= 2  # the replacement may come when all is done
+    assert result["kill"]["replaced_by"]
     assert sorted(result["clients_by_edge"].values()) == [10, 10]
 
 
