@@ -8,7 +8,7 @@ import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from gobroke_dist.audit.driver import Audit, Plan
@@ -24,6 +24,7 @@ from tests.chaos.sabotage import VARIABLE
 from tests.chaos.schedule import Fault, Pace, plan
 from tests.chaos.servers import ProxyProcess, RedisServer
 from tests.chaos.workers import Workers, find_faketime
+from tests.eventually import eventually
 
 TAKEOVER_BOUND = 3.0
 LEASE = 2.0
@@ -55,7 +56,7 @@ class Scenario:
     seed: int
     seconds: float
     load: Load
-    pace: Pace = Pace()
+    pace: Pace = field(default_factory=Pace)
     workers: int = 4
     threads: int = 8
     cut: float = 0.05
@@ -207,9 +208,7 @@ async def _played(stage: _Stage) -> str:
 
 
 async def _until_ready(stage: _Stage) -> None:
-    async with asyncio.timeout(_READY_TIMEOUT):
-        while len(_heartbeats(stage)) < stage.scenario.workers:
-            await asyncio.sleep(0.1)
+    await eventually(lambda: len(_heartbeats(stage)) >= stage.scenario.workers, within=_READY_TIMEOUT)
 
 
 def _heartbeats(stage: _Stage) -> Sequence[bytes]:
@@ -281,8 +280,3 @@ def _keep(stage: _Stage, folder: Path) -> None:
     (folder / "record").write_text("".join(dump(stage.audit.record)))
     for log in stage.folder.glob("worker-*.log"):
         (folder / log.name).write_bytes(log.read_bytes())
-
-
-def shorter(scenario: Scenario, **changes: object) -> Scenario:
-    """The same with changes."""
-    return replace(scenario, **changes)  # type: ignore[arg-type]

@@ -72,7 +72,7 @@ class RedisServer:
         return time.monotonic() - began
 
     def kill_and_restart(self) -> bool:
-        """SIGKILL, then start again from the file. Returns whether it is a new server that holds what the old one held."""
+        """SIGKILL, then start again from the file. Returns whether it is a new server that still holds data."""
         run, keys = self._identity()
         assert self._process is not None
         self._process.kill()

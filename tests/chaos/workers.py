@@ -107,9 +107,8 @@ class Workers:
                 process.send_signal(signal.SIGCONT)
                 self._asked[process.pid] = time.monotonic()
                 self._tell(slot, "last term", signal.SIGTERM)
-        deadline = time.monotonic() + _TERM_TIMEOUT
-        while any(process.poll() is None for process in self._processes) and time.monotonic() < deadline:
-            await asyncio.sleep(_POLL)
+        ending = [asyncio.to_thread(process.wait, _TERM_TIMEOUT) for process in self._processes]
+        await asyncio.gather(*ending, return_exceptions=True)
         self.kill_all()
 
     def kill_all(self) -> None:
