@@ -60,7 +60,8 @@ class Load:
     Attributes:
         keys: ordering keys.
         messages: messages of each key.
-        work: the longest time that a handler works, in milliseconds; each takes a random part of it.
+        work: the longest time that a handler works, in milliseconds; each takes a random part of it, and one in
+            twenty ten times as long.
         failing: the share of messages whose first attempt raises.
         seed: of all choices.
     """
@@ -83,7 +84,7 @@ class Load:
             stream=stream,
             key=f"k{key:05}",
             number=number,
-            milliseconds=round(dice.random() * self.work, 1),
+            milliseconds=round(dice.random() * self.work * (10 if dice.random() < 0.05 else 1), 1),
             failures=int(dice.random() < self.failing),
             parts=2 if dice.random() < 0.1 else 1,
         )

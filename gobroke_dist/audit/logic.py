@@ -68,14 +68,20 @@ class AuditLogic(LogicBase):
         journal.write(
             Started(run, work.key, work.number, worker_name(), delivery.fence, delivery.attempt, delivery.recovered, 0)
         )
-        time.sleep(work.milliseconds / 1000)
+        good = False
+        try:
+            time.sleep(work.milliseconds / 1000)
+            self._send_signs(work, run)
+            good = delivery.attempt > work.failures
+        finally:
+            journal.write(Ended(run, good, 0))
+        if not good:
+            raise PlannedFailure
+
+    def _send_signs(self, work: Work, run: str) -> None:
         for part in range(work.parts):
             sign = Sign(stream=work.stream, key=work.key, number=work.number, run=run, part=part)
             self.send_message(Message(to_logic=self._effects, message_raw=Order(sign=sign).model_dump_json()))
-        good = delivery.attempt > work.failures
-        journal.write(Ended(run, good, 0))
-        if not good:
-            raise PlannedFailure
 
     def _witness(self, sign: Sign, message: Message) -> None:
         attempt = message.delivery.attempt

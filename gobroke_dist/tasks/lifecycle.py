@@ -8,9 +8,16 @@ from typing import Any
 
 import dramatiq
 from dramatiq.asyncio import get_event_loop_thread
-from dramatiq.middleware import Middleware
+from dramatiq.middleware import Middleware, MiddlewareError
 
-from gobroke_dist.errors import CouldNotStartProcessor
+from gobroke_dist.errors import BrokeError, CouldNotStartProcessor
+
+
+class BootFailed(MiddlewareError):
+    """The one kind of error that Dramatiq lets end a process that boots. The cause is attached.
+
+    With any other it would go on, and this process would fail every message that it takes, until each is dead.
+    """
 
 
 class WorkerLifecycle(Middleware):
@@ -26,6 +33,12 @@ class WorkerLifecycle(Middleware):
         self._shutdown = shutdown
 
     def before_worker_boot(self, broker: Any, worker: Any) -> None:
+        try:
+            self._start()
+        except Exception as error:
+            raise BootFailed(str(error)) from error
+
+    def _start(self) -> None:
         thread = get_event_loop_thread()
         if thread is None:
             raise CouldNotStartProcessor("the broker lacks Dramatiq's AsyncIO middleware; add it before this one")
@@ -36,10 +49,21 @@ class WorkerLifecycle(Middleware):
 
 
 def start_worker(broker: dramatiq.Broker, *, threads: int, queues: set[str] | None = None) -> dramatiq.Worker:
-    """Consume from this process's threads. Returns when messages are being fetched."""
+    """Consume from this process's threads. Returns when messages are being fetched.
+
+    Raises:
+        BrokeError: as the process's own boot did; nothing was fetched.
+    """
     broker.emit_after("process_boot")
     worker = dramatiq.Worker(broker, queues=queues, worker_threads=threads)
-    worker.start()
+    try:
+        worker.start()
+    except BootFailed as error:
+        broker.emit_after("worker_shutdown", worker)
+        broker.close()
+        if isinstance(error.__cause__, BrokeError):
+            raise error.__cause__ from None
+        raise
     return worker
 
 

@@ -162,3 +162,19 @@ def test_w19_when_memory_is_full_new_work_is_refused_and_what_waits_is_drained(
         finally:
             broker.close()
             server.stop()
+
+
+def test_w18_a_reclaim_that_arrives_late_takes_nothing_that_was_fetched_since(
+    make_broker: Callable[..., OrderedBroker],
+) -> None:
+    broker = make_broker(worker_lease=30.0)
+    consumer = broker.consume("chat", prefetch=4, timeout=100)
+    queue, worker = broker.keys("chat"), broker.broker_id
+    late = [*(queue.acks(worker), queue.done(worker), queue.ready, queue.fences, queue.deliveries), queue.bell]
+    number = broker.shelf("chat").next_call()
+    send(broker, "k", 0)
+    assert next(consumer) is not None
+    assert broker.call("reclaim", late, [number]) == 0
+    assert broker.client.scard(queue.acks(worker)) == 1
+    assert not broker.client.llen(queue.ready)
+    consumer.close()

@@ -1,0 +1,61 @@
+"""Negative controls: with a guard taken out, the same run must fail."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from gobroke_dist.audit.load import Load
+from gobroke_dist.audit.verdict import Kind
+from tests.chaos.run import Outcome, Scenario
+from tests.chaos.schedule import Pace
+
+_NONE = Pace(kill=0, term=0, stop=0, hold=0, freezes=(), redis=0, full=())
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """A guard, and what must go wrong without it; nothing must, when ``kinds`` is empty.
+
+    Attributes:
+        guard: its name.
+        kinds: at least one violation of one of these is expected.
+        scenario: what is run.
+    """
+
+    guard: str
+    kinds: tuple[Kind, ...]
+    scenario: Scenario
+
+    def holds(self, outcome: Outcome) -> bool:
+        """Whether it went as it must."""
+        if not self.kinds:
+            return outcome.verdict.good and not outcome.residue and not outcome.gave_up
+        return any(outcome.verdict.count(kind) for kind in self.kinds)
+
+
+def controls(seed: int) -> Sequence[Control]:
+    """The run with every guard in place, then with one guard after the other taken out."""
+    base = Scenario(
+        "every guard in place",
+        seed,
+        8.0,
+        Load(keys=40, messages=20, work=60, seed=seed),
+        pace=replace(_NONE, kill=4, stop=2.5),
+        workers=2,
+        threads=4,
+        patience=8.0,
+    )
+    dedup = replace(base, name="dedup", dedup_window=0.0, pace=_NONE, cut=0.2, load=replace(base.load, work=2))
+    return (
+        Control("none: every guard in place", (), base),
+        Control("fencing", (Kind.DOUBLED, Kind.UNFENCED), _without("fencing", base)),
+        Control("dedup", (Kind.DUPLICATE, Kind.DOUBLED), dedup),
+        Control("lease renewal", (Kind.LOST, Kind.TORN), _without("renewal", base)),
+        Control("takeover", (Kind.LOST, Kind.TORN), _without("takeover", base)),
+        Control("one head per key", (Kind.INVERSION, Kind.OVERLAP), _without("order", base)),
+    )
+
+
+def _without(guard: str, base: Scenario) -> Scenario:
+    return replace(base, name=f"without {guard}", sabotage=guard)
