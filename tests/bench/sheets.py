@@ -74,7 +74,7 @@ def _costs(book: Book) -> Sheet:
         if book.median("base", name, "rate") is not None
     ]
     words = (
-        "In the first case: 100 keys, 1 process, 100 B. Sending is one after another, or 100 at once with a client that "
+        "In the first case: 100 keys, 1 process, 100 B. Sending is one after another, or 100 at once where the client "
         "is asynchronous."
     )
     return Sheet("What a message costs", words, ("", *(title for _, title, _ in _COSTS)), tuple(rows))
