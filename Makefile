@@ -20,6 +20,7 @@ check: .venv/stamp ## Lint, format, types, floors
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --strict tests/typing/as_users_write_it.py
 	$(BIN)/lint-imports
 
 chaos: ## Not there yet

@@ -127,8 +127,18 @@ class QueueKeys:
 
     @property
     def heads(self) -> str:
-        """HASH ordering key -> id of its head. A key that is here is taken."""
+        """HASH ordering key -> id of its head, or a mark (first byte 0xFF): paused, halted. A key here is taken."""
         return f"{self._own}:heads"
+
+    @property
+    def halted(self) -> str:
+        """HASH ordering key -> id of the dead letter that it waits for."""
+        return f"{self._own}:halted"
+
+    @property
+    def paused(self) -> str:
+        """SET of the ordering keys that an operator has paused."""
+        return f"{self._own}:paused"
 
     @property
     def keys(self) -> str:
@@ -142,11 +152,13 @@ class QueueKeys:
 
     @property
     def deliveries(self) -> str:
-        """HASH id -> how often it was delivered."""
+        """HASH id -> how often it was delivered; beside it, what is known of deliveries whose process died."""
         return f"{self._own}:deliveries"
 
     def done(self, worker: str) -> str:
-        """HASH of what a worker did last: thread -> fence it settled; ``fetch`` -> number of its last fetch."""
+        """HASH of what a worker did last: thread -> fence it settled; ``fetch`` -> number of its last fetch;
+        ``threads`` -> how many messages it can run at once.
+        """
         return f"{self._own}:done:{worker}"
 
     def worker_queues(self, worker: str) -> str:
@@ -160,7 +172,7 @@ class QueueKeys:
 
     @property
     def counters(self) -> str:
-        """HASH of numbers: ``fence``, ``seen_since``."""
+        """HASH: ``fence``, ``seen_since``; ``halted``: nothing is handed out; the dead letter's id, or who said so."""
         return f"{self._own}:counters"
 
     @property

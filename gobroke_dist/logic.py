@@ -15,7 +15,10 @@ from gobroke_dist.client import Client
 from gobroke_dist.errors import NotRunning
 from gobroke_dist.message import Message
 
-OrderBy = Literal["logic", "client"] | Callable[[Message], str] | None
+OnPoison = Literal["skip", "halt_key", "halt_logic"]
+OnFull = Literal["wait", "refuse"]
+OrderBy = Literal["logic", "client"] | Callable[..., str | None] | None
+"""A function gets the message; one that stands on the class may be a method, and gets the logic before it."""
 
 
 class LogicType(StrEnum):
@@ -67,7 +70,14 @@ class LogicBase:
         concurrency: DISPATCHED: how many messages run at once on one node; beyond it senders wait.
         order_by: WORKER: what is processed one after another: the whole ``"logic"``, each sending ``"client"``,
             each value of a function of the message, or nothing (``None``).
-        max_attempts: WORKER, PASSIVE: runs of one message before it is dead-lettered.
+        max_attempts: WORKER, PASSIVE: runs of one message before it is dead-lettered, whether they raised or their
+            process died.
+        on_poison: WORKER, PASSIVE: what follows then: ``"skip"``: the next message runs; ``"halt_key"``: its ordering
+            key waits for an operator; ``"halt_logic"``: no message of the logic runs until an operator resumes it.
+        max_waiting: WORKER: how many messages its queue may hold; None: any number. What workers send is exempt.
+        on_full: WORKER: what becomes of a message for a queue that is full: ``"wait"``: a client's next frame is not
+            read until there is room, for ``Settings.full_timeout`` at most; then, or with ``"refuse"`` at once, it is
+            refused with ``QueueFull``.
         min_backoff, max_backoff: WORKER, PASSIVE: seconds before the first retry, and at most.
         time_limit: WORKER, PASSIVE: seconds that one run may take.
         every: PASSIVE: seconds from one nominal time to the next.
@@ -82,6 +92,9 @@ class LogicBase:
     concurrency: int = 64
     order_by: OrderBy = "logic"
     max_attempts: int = 5
+    on_poison: OnPoison = "skip"
+    max_waiting: int | None = 100_000
+    on_full: OnFull = "wait"
     min_backoff: float = 0.2
     max_backoff: float = 30.0
     time_limit: float = 600.0

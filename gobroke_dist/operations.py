@@ -14,6 +14,7 @@ from gobroke_dist.errors import NotRunning, RedisUnavailable
 from gobroke_dist.message import Message
 from gobroke_dist.outlet import Outlet
 from gobroke_dist.router import Router
+from gobroke_dist.settings import Settings
 
 T = TypeVar("T")
 
@@ -28,7 +29,7 @@ class RunningOperations:
         loop: the event loop that everything runs on.
         router, directory: what does the work.
         immediate: makes an outlet for what is sent outside a handler whose sends wait for its commit.
-        timeout: the longest that a thread waits for an answer, in seconds.
+        settings: what is in force in this process.
     """
 
     def __init__(
@@ -38,13 +39,14 @@ class RunningOperations:
         router: Router,
         directory: Directory,
         immediate: Callable[[], Outlet],
-        timeout: float,
+        settings: Settings,
     ) -> None:
         self._loop = loop
         self._router = router
         self._directory = directory
         self._immediate = immediate
-        self._timeout = timeout
+        self.settings = settings
+        self._timeout = settings.redis_timeout + settings.request_timeout  # the longest that a thread waits
 
     def send_message(self, message: Message) -> Any:
         return self._call(self._router.send(message, self._outlet()))

@@ -95,7 +95,7 @@ class Runtime:
             router=self.router,
             directory=self.directory,
             immediate=self.outlet,
-            timeout=settings.redis_timeout + settings.request_timeout,
+            settings=settings,
         )
         self._background: set[asyncio.Task[None]] = set()
 

@@ -40,6 +40,9 @@ class Settings(BaseSettings):
     pending_limit: int = Field(
         default=10_000, ge=1, description="messages that wait in this process to be sent to Redis"
     )
+    full_timeout: float = Field(
+        default=5.0, ge=0, description="how long a message waits for room in a full queue before it is refused"
+    )
     node_lease: float = Field(default=5.0, ge=0.5, description="after this silence a process is gone, with its clients")
     worker_lease: float = Field(default=10.0, ge=0.5, description="after this silence a worker loses its messages")
     dedup_window: float = Field(

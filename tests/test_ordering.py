@@ -31,7 +31,7 @@ class ByStatic(Worker):
 
 
 class ByMethod(Worker):
-    def order_by(self, message: Message) -> str:  # type: ignore[override]
+    def order_by(self, message: Message) -> str:
         return f"{self.name}:{message.metadata['room']}"
 
 

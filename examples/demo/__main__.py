@@ -16,7 +16,8 @@ The check, and why it is fair:
   message was due to the moment at which one member of the room has it, for every member.
 - At 40 % everybody says ten things at once, so that ten messages wait for each key; then the worker that is busiest
   gets SIGKILL. What it had in its hands is taken over when its lease (2 s here) is over; the supervisor replaces it.
-  Such messages arrive with ``attempt`` above 1. If there are none, the kill was in vain and the check fails.
+  Such messages arrive marked as recovered, or with ``attempt`` above 1. If there are none, the check fails; a kill
+  by ``--kill-cmd`` can't be aimed like that, and may come between two messages.
 - *Lost*: a message did not arrive at a member of its room. *Duplicated*: the same uuid arrived at one twice; it
   goes on listening for two seconds after everything has arrived. *Out of order*: in one room, one member got a
   lower number after a higher one, or a sender's earlier message after a later one: the sender counts its own.

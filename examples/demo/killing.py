@@ -20,12 +20,16 @@ BLINK = 0.02
 
 @dataclass(slots=True)
 class Killing:
-    """What was killed, and what came of it. Empty until it has happened."""
+    """What was killed, and what came of it. Empty until it has happened.
+
+    ``aimed`` says that the victim was seen with messages in its hands, so that a kill in vain is a defect.
+    """
 
     victim: str = ""
     how: str = ""
     replaced_by: str = ""
     seconds_to_replace: float | None = None
+    aimed: bool = False
 
 
 class ProcessKiller:
@@ -47,6 +51,7 @@ class ProcessKiller:
     async def __call__(self, busiest: str) -> None:
         victim = self._workers.get(int(busiest.rpartition(":")[2] or 0)) or next(iter(self._workers.values()))
         await self._catch_at_work(victim)
+        self.killing.aimed = True
         started = time.monotonic()
         await self._cluster.kill(victim.pid)
         self.killing.victim = f"{victim.node} (pid {victim.pid})"

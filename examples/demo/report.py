@@ -42,7 +42,8 @@ class Report:
     @property
     def good(self) -> bool:
         """Whether the check has passed."""
-        return self.verdict.good and not self.record.complaints and (self.killing is None or self.kill_bit)
+        in_vain = self.killing is not None and self.killing.aimed and not self.kill_bit
+        return self.verdict.good and not self.record.complaints and not in_vain
 
     def as_json(self) -> str:
         """Everything, for scripts."""
@@ -112,6 +113,8 @@ class Report:
         return table
 
     def _conclusion(self) -> str:
+        if self.good and self.killing is not None and not self.kill_bit:
+            return "[green bold]Nothing was lost, duplicated or out of order.[/] The kill came between two messages."
         if self.good:
             return "[green bold]Nothing was lost, duplicated or out of order.[/]"
         if self.verdict.good and not self.record.complaints:

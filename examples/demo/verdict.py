@@ -148,7 +148,7 @@ def judge(
         latency=_latency([wait for _, wait in waits]),
         calm_latency=_latency([wait for due, wait in waits if due < disturbed_at]),
         by_worker=_counted(one.worker for one in handled.values()),
-        again=sum(one.attempt > 1 for one in handled.values()),
+        again=sum(one.attempt > 1 or one.recovered for one in handled.values()),
         recovered=sum(one.recovered for one in handled.values()),
     )
 

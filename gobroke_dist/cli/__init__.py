@@ -1,4 +1,4 @@
-"""The command line: ``gobroke run|edge|worker|scheduler|status module:attribute``."""
+"""The command line: ``gobroke run|edge|worker|scheduler|status|audit module:attribute``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from gobroke_dist import __version__
+from gobroke_dist.cli.audit import audit
 from gobroke_dist.cli.exits import EXIT_CODES
 from gobroke_dist.cli.roles import edge, scheduler, worker
 from gobroke_dist.cli.run import run
@@ -23,7 +24,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (run, edge, worker, scheduler, status):
+for command in (run, edge, worker, scheduler, status, audit):
     app.command(epilog=EXIT_CODES)(command)
 
 

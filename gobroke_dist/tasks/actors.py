@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -18,6 +19,7 @@ from gobroke_dist.outlet import Task
 from gobroke_dist.tasks.broker import OrderedBroker
 from gobroke_dist.tasks.delivery import Delivered
 from gobroke_dist.tasks.letters import Undeliverable
+from gobroke_dist.tasks.limits import actor_options
 from gobroke_dist.tasks.parcel import ORDER_KEY, pack
 from gobroke_dist.tasks.transaction import Transaction
 from gobroke_dist.wire import task as wire
@@ -35,9 +37,13 @@ def declare(broker: OrderedBroker, logic: LogicBase, run: Run) -> dramatiq.Actor
         "max_backoff": int(logic.max_backoff * 1000),
         "time_limit": int(logic.time_limit * 1000),
         "throws": (Undeliverable,),
+        **actor_options(logic),
     }
     body = _coroutine(broker, logic, run) if is_async(logic) else _function(broker, logic, run)
-    return dramatiq.actor(actor_name=name, queue_name=name, broker=broker, **options)(body)
+    actor = dramatiq.actor(actor_name=name, queue_name=name, broker=broker, **options)(body)
+    # At the level DEBUG it would log its arguments, which are the payload (contract O7).
+    actor.logger.setLevel(logging.INFO)
+    return actor
 
 
 def to_dramatiq(task: Task) -> dramatiq.Message[Any]:

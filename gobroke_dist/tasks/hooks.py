@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dramatiq import Broker, Worker
 from dramatiq.broker import MessageProxy
@@ -21,9 +21,7 @@ from dramatiq.middleware import (
 )
 
 from gobroke_dist.tasks.delivery import Delivered
-
-if TYPE_CHECKING:
-    from gobroke_dist.tasks.broker import OrderedBroker
+from gobroke_dist.tasks.station import Station
 
 MAX_RETRIES = 4
 MIN_BACKOFF = 200
@@ -45,13 +43,17 @@ def default_middleware() -> list[Middleware]:
 
 
 class Deliveries(Middleware):
-    """Knows which message a thread is processing, and starts and ends the broker's work for a worker.
+    """Knows which message a thread is processing, and opens and closes the worker's station.
 
     It is the last middleware, so its after-hooks run first: what the others enqueue in theirs is part of the
     step that settles the message.
+
+    Args:
+        station: this process as a worker.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, station: Station) -> None:
+        self._station = station
         self._current: ContextVar[Delivered | None] = ContextVar("delivery", default=None)
 
     @property
@@ -79,14 +81,14 @@ class Deliveries(Middleware):
                 message.effects.clear()
                 message.after_commit.clear()
 
-    def before_worker_boot(self, broker: OrderedBroker, worker: Worker) -> None:  # type: ignore[override]
+    def before_worker_boot(self, broker: Broker, worker: Worker) -> None:
         """A worker starts."""
-        broker.open_worker()
+        self._station.open()
 
-    def before_worker_shutdown(self, broker: OrderedBroker, worker: Worker) -> None:  # type: ignore[override]
+    def before_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
         """Give back at once what has not been started; long handlers may hold the shutdown up."""
-        broker.drain_worker(worker)
+        self._station.drain(worker)
 
-    def after_worker_shutdown(self, broker: OrderedBroker, worker: Worker) -> None:  # type: ignore[override]
+    def after_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
         """Nothing runs any more."""
-        broker.close_worker()
+        self._station.close()

@@ -111,7 +111,7 @@ class Lease:
         for name, queue in list(self._queues.items()):
             keys = [
                 *(queue.heartbeats, queue.worker_queues(dead), queue.acks(dead)),
-                *(queue.ready, queue.fences, queue.deliveries, queue.bell),
+                *(queue.ready, queue.fences, queue.deliveries, queue.bell, queue.done(dead), queue.later),
             ]
             taken = self._call("recover", keys, [dead, self.milliseconds, name])
             if taken > 0:

@@ -10,9 +10,13 @@ import dramatiq
 from dramatiq.errors import ActorNotFound, DecodeError
 from dramatiq.middleware import SkipMessage
 
-from gobroke_dist.tasks.delivery import Delivered
+from gobroke_dist.tasks.delivery import Delivered, Ticket
 from gobroke_dist.tasks.parcel import HELD_BY_REDIS, REDIS_ID
 
+DEAD_ID = "dead_id"
+"""Names, in a dead letter, its own id: what an ordering key that is halted waits for."""
+
+_OBITUARY = ("dead_reason", "error", "attempts", DEAD_ID)
 _WORDS = 500
 
 
@@ -31,10 +35,12 @@ class Letter:
     Attributes:
         message: on its own queue, with its id in Redis, without a time to wait for.
         eta: Unix milliseconds before which another tool wants it not to start; 0 for none.
+        revives: the id of the dead letter that it was, if another tool made it of one.
     """
 
     message: dramatiq.Message[Any]
     eta: int
+    revives: str
 
 
 def read(payload: bytes, *, queue: str, redis_id: str) -> Letter:
@@ -47,11 +53,12 @@ def read(payload: bytes, *, queue: str, redis_id: str) -> Letter:
         raise Unreadable("not a message: its options and kwargs must be objects")
     if not isinstance(message.actor_name, str) or not isinstance(message.message_id, str):
         raise Unreadable("not a message: its actor_name and message_id must be texts")
-    options = {name: value for name, value in message.options.items() if name not in ("eta", HELD_BY_REDIS)}
+    dropped = ("eta", HELD_BY_REDIS, *_OBITUARY)
+    options = {name: value for name, value in message.options.items() if name not in dropped}
     options[REDIS_ID] = redis_id
     eta = 0 if message.options.get(HELD_BY_REDIS) else _number(message.options.get("eta"))
     fields = {**message.asdict(), "queue_name": queue, "options": options}
-    return Letter(dramatiq.Message(**fields), eta)
+    return Letter(dramatiq.Message(**fields), eta, str(message.options.get(DEAD_ID) or ""))
 
 
 def junk(payload: bytes, *, queue: str, redis_id: str, error: Exception) -> dramatiq.Message[Any]:
@@ -61,26 +68,42 @@ def junk(payload: bytes, *, queue: str, redis_id: str, error: Exception) -> dram
         actor_name=queue,
         args=(),
         kwargs={"unreadable_base64": b64encode(payload).decode("ascii")},
-        options={REDIS_ID: redis_id, **_obituary("unreadable", error, 1)},
+        options={REDIS_ID: redis_id, **_obituary("unreadable", str(error), redis_id, 1)},
         message_id=redis_id,
     )
 
 
 def dead(message: Delivered) -> dramatiq.Message[Any]:
     """The dead letter of a message that failed: why, of what, after how many attempts."""
-    error = message.exception
-    return message.message.copy(options=_obituary(_reason(error), error, message.ticket.attempt))
+    error, ticket = message.exception, message.ticket
+    text = "" if error is None else f"{type(error).__name__}: {error}"
+    return message.message.copy(options=_obituary(reason_of(error), text, ticket.id, ticket.attempt))
 
 
-def _obituary(reason: str, error: BaseException | None, attempts: int) -> dict[str, Any]:
-    return {
-        "dead_reason": reason,
-        "error": f"{type(error).__name__}: {error}"[:_WORDS] if error is not None else "",
-        "attempts": attempts,
-    }
+def killer(message: dramatiq.Message[Any], ticket: Ticket) -> dramatiq.Message[Any]:
+    """The dead letter of a message whose last run ended with its process, and that may not start again."""
+    text = "the process that ran it died"
+    return message.copy(options=_obituary("crashed", text, ticket.id, ticket.attempt - 1))
 
 
-def _reason(error: BaseException | None) -> str:
+def skipped(message: dramatiq.Message[Any], *, redis_id: str, attempts: int) -> dramatiq.Message[Any]:
+    """The dead letter of a message that an operator does not want to run."""
+    return message.copy(options=_obituary("skipped", "by an operator", redis_id, attempts))
+
+
+def revived(message: dramatiq.Message[Any]) -> dramatiq.Message[Any]:
+    """A dead letter as a new message, with all of its attempts."""
+    dropped = ("eta", HELD_BY_REDIS, "retries", "traceback", "requeue_timestamp", *_OBITUARY)
+    options = {name: value for name, value in message.options.items() if name not in dropped}
+    return dramatiq.Message(**{**message.asdict(), "options": options})
+
+
+def _obituary(reason: str, error: str, redis_id: str, attempts: int) -> dict[str, Any]:
+    return {"dead_reason": reason, "error": error[:_WORDS], "attempts": attempts, DEAD_ID: redis_id}
+
+
+def reason_of(error: BaseException | None) -> str:
+    """Why a message is dead, in one word."""
     if isinstance(error, Undeliverable):
         return "invalid"
     if isinstance(error, ActorNotFound):

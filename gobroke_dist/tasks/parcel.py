@@ -84,11 +84,20 @@ def place_args(parcel: Parcel, lane: int) -> list[Argument]:
     return [parcel.id, parcel.payload, parcel.delay, int(keyed), parcel.key or "", lane]
 
 
-def enqueue_call(prefix: str, parcels: Sequence[Parcel], window: int) -> tuple[list[str], list[Argument]]:
-    """KEYS and ARGV of ``enqueue.lua`` for messages of one queue; ``window`` in milliseconds."""
+def enqueue_call(
+    prefix: str, parcels: Sequence[Parcel], window: int, *, limit: int | None = None
+) -> tuple[list[str], list[Argument]]:
+    """KEYS and ARGV of ``enqueue.lua`` for messages of one queue.
+
+    Args:
+        prefix: ``Settings.prefix``.
+        parcels: the messages.
+        window: the dedup window, in milliseconds.
+        limit: how many messages the queue may hold; None: any number.
+    """
     queue = QueueKeys(prefix, parcels[0].queue)
     keys = queue_keys(queue)
-    args: list[Argument] = [window]
+    args: list[Argument] = [window, limit or 0]
     for parcel in parcels:
         keys.append(lane_of(queue, parcel.key))
         args += place_args(parcel, len(keys))

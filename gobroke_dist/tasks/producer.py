@@ -8,23 +8,25 @@ import logging
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
+import dramatiq
 import redis.asyncio
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from gobroke_dist.backends.redis.line import Line
 from gobroke_dist.errors import QueueFull, RedisUnavailable
 from gobroke_dist.keys import ClusterKeys, QueueKeys
 from gobroke_dist.metrics import Metrics
 from gobroke_dist.outlet import Task
 from gobroke_dist.settings import Settings
 from gobroke_dist.tasks.actors import tick_message, to_dramatiq
-from gobroke_dist.tasks.broker import OrderedBroker
-from gobroke_dist.tasks.parcel import Parcel, enqueue_call, lane_of, pack, place_args
-from gobroke_dist.tasks.scripts import Argument, ScriptName, command, queue_keys, script
+from gobroke_dist.tasks.limits import room_of
+from gobroke_dist.tasks.parcel import enqueue_call, lane_of, pack, place_args
+from gobroke_dist.tasks.scripts import Argument, ScriptName, queue_keys, script
+from gobroke_dist.tasks.waiting_line import Pending, WaitingLine
 
 log = logging.getLogger(__name__)
 
@@ -36,12 +38,6 @@ _LONGEST_PAUSE = 0.5
 _LOST = (RedisConnectionError, RedisTimeoutError, OSError, TimeoutError)
 
 
-@dataclass(frozen=True, slots=True)
-class _Pending:
-    parcel: Parcel
-    accepted: asyncio.Future[None]
-
-
 class AsyncProducer:
     """One process's way into the queues.
 
@@ -49,16 +45,21 @@ class AsyncProducer:
         broker: whose hooks see each message; its own connection is not used.
         redis: a client for this event loop.
         settings: ``redis_timeout`` bounds one answer and, twice over, all tries of one batch; ``pending_limit``
-            bounds what waits here; ``dedup_window``.
-        metrics: counts ``enqueued`` and ``duplicates``.
+            bounds what waits here; ``full_timeout`` bounds how long it waits for room in a full queue.
+        metrics: counts ``enqueued``, ``duplicates``, and ``queue_full``: messages that there was no room for.
     """
 
-    def __init__(self, broker: OrderedBroker, redis: redis.asyncio.Redis, settings: Settings, metrics: Metrics) -> None:
+    def __init__(
+        self, broker: dramatiq.Broker, redis: redis.asyncio.Redis, settings: Settings, metrics: Metrics
+    ) -> None:
         self._broker = broker
         self._redis = redis
+        self._line = Line(redis, name="the way to Redis", limit=BATCH, repeat=False)
         self._settings = settings
+        self._window = int(settings.dedup_window * 1000)
         self._metrics = metrics
-        self._pending: deque[_Pending] = deque()
+        self._pending: deque[Pending] = deque()
+        self._full = WaitingLine(settings.full_timeout, settings.pending_limit // 2)
         self._wake = asyncio.Event()
         self._closing = False
         self._writer: asyncio.Task[None] | None = None
@@ -81,20 +82,21 @@ class AsyncProducer:
 
         Returns:
             a future that is done when Redis has accepted the task, or had before. It raises
-            ``RedisUnavailable`` when that is not known; sending the same message again is safe.
+            ``RedisUnavailable`` when that is not known; sending the same message again is safe. It raises
+            ``QueueFull`` when the logic's queue is full, with ``on_full="wait"`` after ``full_timeout``.
 
         Raises:
             QueueFull: too much is waiting to be written.
         """
         if self._closing or self._writer is None:
             raise RedisUnavailable("the producer is closed")
-        if len(self._pending) >= self._settings.pending_limit:
+        if len(self._pending) + len(self._full) >= self._settings.pending_limit:
             raise QueueFull("the way to Redis", self._settings.pending_limit)
         parcel = pack(to_dramatiq(task))
         self._broker.emit_before("enqueue", parcel.message, None)
         accepted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         accepted.add_done_callback(_seen)
-        self._pending.append(_Pending(parcel, accepted))
+        self._pending.append(Pending(parcel, accepted))
         self._wake.set()
         return accepted
 
@@ -115,7 +117,7 @@ class AsyncProducer:
         parcel = pack(tick_message(logic, nominal_ms, scheduler))
         queue = QueueKeys(self._settings.prefix, logic)
         keys = [*queue_keys(queue), lane_of(queue, parcel.key), ClusterKeys(self._settings.prefix).schedule]
-        args: list[Argument] = [self._broker.window, *place_args(parcel, len(keys) - 1), logic, nominal_ms]
+        args: list[Argument] = [self._window, *place_args(parcel, len(keys) - 1), logic, nominal_ms]
         self._broker.emit_before("enqueue", parcel.message, None)
         [answer] = await self._insist([("fire", keys, args)])
         if isinstance(answer, Exception):
@@ -138,101 +140,99 @@ class AsyncProducer:
     async def _write(self) -> None:
         try:
             while self._pending or not self._closing:
-                await self._wake.wait()
-                self._wake.clear()
+                await self._woken()
                 while self._pending:
-                    await self._flush()
+                    await self._flush(self._batch())
+                while batch := self._full.due():
+                    await self._flush(batch)
         except Exception as error:
             log.exception("the producer failed")
             self._closing = True
             self._fail_all(RedisUnavailable(f"the producer failed: {error!r}"))
 
-    async def _flush(self) -> None:
-        """One batch: one script call per queue, so that what is resent can't overtake what follows it."""
-        queues = self._batch()
-        window = self._broker.window
-        calls: list[_Call] = [
-            ("enqueue", *enqueue_call(self._settings.prefix, [one.parcel for one in batch], window))
-            for batch in queues.values()
-        ]
-        answers = await self._insist(calls)
-        for batch, answer in zip(queues.values(), answers, strict=True):
-            self._settle(batch, answer)
+    async def _woken(self) -> None:
+        """Wait for something to write; while queues are full, no longer than it takes to ask them again."""
+        if not self._wake.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._full.pause()):
+                    await self._wake.wait()
+        self._wake.clear()
 
-    def _batch(self) -> dict[str, list[_Pending]]:
-        queues: dict[str, list[_Pending]] = {}
+    async def _flush(self, queues: dict[str, list[Pending]]) -> None:
+        """One batch: one script call per queue, so that what is resent can't overtake what follows it."""
+        calls = [self._enqueue_call(queue, batch) for queue, batch in queues.items()]
+        answers = await self._insist(calls)
+        for (queue, batch), answer in zip(queues.items(), answers, strict=True):
+            self._settle(queue, batch, answer)
+
+    def _enqueue_call(self, queue: str, batch: Sequence[Pending]) -> _Call:
+        limit = room_of(self._broker, queue).limit
+        parcels = [one.parcel for one in batch]
+        return "enqueue", *enqueue_call(self._settings.prefix, parcels, self._window, limit=limit)
+
+    def _batch(self) -> dict[str, list[Pending]]:
+        """Behind those of its queue that wait for room, a message waits as well."""
+        queues: dict[str, list[Pending]] = {}
         for _ in range(min(BATCH, len(self._pending))):
             one = self._pending.popleft()
-            queues.setdefault(one.parcel.queue, []).append(one)
+            if not self._full.follow(one):
+                queues.setdefault(one.parcel.queue, []).append(one)
         return queues
 
-    def _settle(self, batch: list[_Pending], answer: Any) -> None:
+    def _settle(self, queue: str, batch: list[Pending], answer: Any) -> None:
         if isinstance(answer, Exception):
             _fail(batch, _refusal(answer))
             return
-        self._metrics.count("enqueued", int(answer))
-        self._metrics.count("duplicates", len(batch) - int(answer))
-        for one in batch:
+        new, *refused = map(int, answer)
+        self._metrics.count("enqueued", new)
+        self._metrics.count("duplicates", len(batch) - new - len(refused))
+        full = {index - 1 for index in refused}
+        for one in (one for index, one in enumerate(batch) if index not in full):
             if not one.accepted.done():
                 one.accepted.set_result(None)
             self._broker.emit_after("enqueue", one.parcel.message, None)
+        if refused:
+            late = [batch[index] for index in sorted(full)]
+            self._metrics.count("queue_full", sum(not one.since for one in late))
+            self._full.stand(late, room_of(self._broker, queue))
 
     def _fail_all(self, error: Exception) -> None:
-        batch = list(self._pending)
+        batch = [*self._full.leave(), *self._pending]
         self._pending.clear()
         _fail(batch, error)
-
-    # --- calling Redis -------------------------------------------------------
 
     async def _insist(self, calls: Sequence[_Call]) -> list[Any]:
         """The answers, or for each call the error; the same calls are made again until the deadline."""
         deadline = time.monotonic() + 2 * self._settings.redis_timeout
         pause = _FIRST_PAUSE
         while True:
-            try:
-                async with asyncio.timeout(self._settings.redis_timeout):
-                    return await self._call(calls)
-            except _LOST as error:
-                if time.monotonic() + pause >= deadline:
-                    return [error] * len(calls)
-                log.warning("Redis did not answer, the same messages are sent again: %s", error)
+            sent = [self._line.run(script(name), keys, args, read=_as_it_is) for name, keys, args in calls]
+            answers = await asyncio.gather(*sent, return_exceptions=True)
+            lost = next((answer for answer in answers if _is_lost(answer)), None)
+            if lost is None or time.monotonic() + pause >= deadline:
+                return answers
+            log.warning("the same messages are sent again: %s", lost)
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
-
-    async def _call(self, calls: Sequence[_Call]) -> list[Any]:
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for name, keys, args in calls:
-                pipe.evalsha(*command(name, keys, args))
-            answers: list[Any] = await pipe.execute(raise_on_error=False)
-        for index, answer in enumerate(answers):
-            if isinstance(answer, NoScriptError):
-                answers[index] = await self._load(*calls[index])
-            elif isinstance(answer, _LOST):
-                raise answer
-        return answers
-
-    async def _load(self, name: ScriptName, keys: Sequence[str], args: Sequence[Argument]) -> Any:
-        try:
-            return await self._redis.eval(script(name).source, len(keys), *keys, *args)
-        except ResponseError as error:
-            return error
 
 
 _Call = tuple[ScriptName, Sequence[str], Sequence[Argument]]
 
 
-def _refusal(error: Exception) -> RedisUnavailable:
-    text = str(error)
-    if "maxmemory" in text:
-        return RedisUnavailable("its memory is full, and it takes no new messages")
-    if "MISCONF" in text:
-        return RedisUnavailable("it can't write to its disk, and takes no new messages")
-    if isinstance(error, ResponseError):
-        return RedisUnavailable(f"it refuses the message: {text}")
-    return RedisUnavailable(text or "no answer in time")
+def _as_it_is(answer: Any) -> Any:
+    return answer
 
 
-def _fail(batch: Sequence[_Pending], error: Exception) -> None:
+def _is_lost(answer: object) -> bool:
+    """Whether Redis may or may not have carried the call out."""
+    return isinstance(answer, RedisUnavailable) and isinstance(answer.__cause__, _LOST)
+
+
+def _refusal(error: Exception) -> Exception:
+    return error if isinstance(error, RedisUnavailable) else RedisUnavailable(f"it refuses the message: {error}")
+
+
+def _fail(batch: Sequence[Pending], error: Exception) -> None:
     for one in batch:
         if not one.accepted.done():
             one.accepted.set_exception(error)

@@ -2,41 +2,38 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any, Literal
 
+from gobroke_dist.backends.redis.scripts import Script, made_of
 from gobroke_dist.keys import QueueKeys
 
 ScriptName = Literal[
     "admit",
     "commit",
+    "discard",
     "enqueue",
     "fetch",
     "fire",
     "flush",
     "leave",
+    "pause",
     "reclaim",
     "recover",
     "reject",
     "renew",
     "requeue",
+    "resume",
     "retry",
+    "revive",
+    "skip",
+    "start",
 ]
 Argument = str | bytes | int
 
 _INCLUDE = "--#include "
-
-
-@dataclass(frozen=True, slots=True)
-class Script:
-    """One operation: its source, with the parts that it includes, and Redis' name for it."""
-
-    source: str
-    sha: str
 
 
 @cache
@@ -47,8 +44,7 @@ def script(name: ScriptName) -> Script:
     first, _, body = text.partition("\n")
     assert first.startswith(_INCLUDE), f"{name}.lua names no parts"
     parts = [(folder / "parts" / f"{part}.lua").read_text("utf-8") for part in first[len(_INCLUDE) :].split()]
-    source = "\n".join([*parts, body])
-    return Script(source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
+    return made_of("\n".join([*parts, body]))
 
 
 def queue_keys(queue: QueueKeys) -> list[str]:
@@ -64,6 +60,7 @@ def queue_keys(queue: QueueKeys) -> list[str]:
         queue.counters,
         *queue.seen,
         queue.bell,
+        queue.halted,
     ]
 
 

@@ -19,7 +19,8 @@ class Settlement:
         worker: this worker's id.
         ticket: the delivery to settle.
         window: the dedup window in milliseconds, for what is enqueued.
-        payload, delay: for a retry or a dead letter.
+        payload: for a retry or a dead letter.
+        delay: for a retry, in milliseconds; for a dead letter: what is halted (``limits.halts_of``).
     """
 
     def __init__(

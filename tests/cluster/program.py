@@ -18,6 +18,19 @@ class Answer(LogicBase):
         self.send_message(Message(to_client=message.from_client, message_raw=f"{self.logic_type} {os.getpid()}"))
 
 
+class Fragile(LogicBase):
+    """Fails, for ever."""
+
+    logic_type = LogicType.WORKER
+    max_attempts = 2
+    min_backoff = 0.01
+
+    def run_logic(self, message: Message) -> None:
+        if message.delivery.attempt == 2:
+            self.send_message_quickly(Message(to_client=message.from_client, message_raw=b"never seen"))
+        raise ValueError("as it always does")
+
+
 class Marking(Middleware):
     """Dramatiq middleware, added while the module is loaded."""
 
@@ -31,4 +44,5 @@ class Marking(Middleware):
 broke = Broke(WebSocketEndpoint(port=0))
 broke.broker.add_middleware(Marking())
 broke.add_logic(Answer("inline", LogicType.DISPATCHED))
+broke.add_logic(Fragile())
 broke.add_logic(Answer("queued", LogicType.WORKER))

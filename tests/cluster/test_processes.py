@@ -24,11 +24,11 @@ APP = "tests.cluster.program:broke"
 
 @contextlib.contextmanager
 def process(
-    *words: str, says: str, says_then: str = "", **environment: str
+    *words: str, says: str, says_then: str = "", never_says: str | None = None, **environment: str
 ) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """A process that has printed ``says`` (a pattern), with what it printed; ended by SIGTERM, with exit code 0.
 
-    When the block is left, it must have printed ``says_then`` as well.
+    When the block is left, it must have printed ``says_then`` as well, and never ``never_says``.
     """
     with tempfile.NamedTemporaryFile("w+") as output:
         command = [sys.executable, "-m", *words]
@@ -39,6 +39,7 @@ def process(
             eventually_sync(lambda: _found(started, Path(output.name), says_then) is not None, within=10)
             started.send_signal(signal.SIGTERM)
             assert started.wait(30) == 0, Path(output.name).read_text()
+            assert never_says is None or never_says not in Path(output.name).read_text()
         finally:
             started.kill()
             started.wait(30)
@@ -80,3 +81,25 @@ async def _ask(address: str, logic: str) -> str:
         await socket.send_str(json.dumps({"to_logic": logic, "data": None}))
         answer: str = (await socket.receive_json(timeout=15))["text"]
         return answer
+
+
+async def test_o7_no_payload_is_logged_even_at_debug_level(redis_url: str, prefix: str) -> None:
+    """What a client sends shows in no line of an edge or a worker, though its handler fails and all is logged."""
+    environment = {"GOBROKE_REDIS_URL": redis_url, "GOBROKE_PREFIX": prefix, "GOBROKE_LOG_LEVEL": "debug"}
+    with (
+        process("gobroke_dist.cli", "edge", APP, says=r"ws://\S+", never_says="the payload", **environment) as (
+            _,
+            said,
+        ),
+        process(
+            *("gobroke_dist.cli", "worker", APP, "-t", "2"),
+            says="worker is ready",
+            says_then="Retries exceeded",
+            never_says="the payload",
+            **environment,
+        ),
+    ):
+        address = re.search(r"ws://[^\s,]+", said)
+        assert address is not None
+        async with aiohttp.ClientSession() as session, session.ws_connect(address[0]) as socket:
+            await socket.send_str(json.dumps({"to_logic": "fragile", "data": "the payload"}))

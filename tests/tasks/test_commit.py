@@ -96,8 +96,8 @@ def test_what_a_hook_enqueues_is_part_of_the_commit(broker: OrderedBroker) -> No
     message = to_dramatiq(task("k", 0)).copy(options={"pipe_target": follower.asdict()})
     broker.enqueue(message)
     called: list[str] = []
-    original = broker.call
-    broker.call = lambda name, *rest: called.append(name) or original(name, *rest)  # type: ignore[method-assign,func-returns-value,assignment]
+    original = broker.link.call
+    broker.link.call = lambda name, *rest: called.append(name) or original(name, *rest)  # type: ignore[method-assign,func-returns-value,assignment]
     with working(broker):
         eventually_sync(lambda: journal.of("next") == [7])
     assert "commit" in called

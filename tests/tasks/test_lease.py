@@ -24,7 +24,7 @@ def metrics() -> Metrics:
 @pytest.fixture
 def lease(make_broker: Callable[..., OrderedBroker], settings: Settings, metrics: Metrics) -> Iterator[Lease]:
     settings = settings.model_copy(update={"worker_lease": LONG})
-    made = Lease("me", settings, make_broker().call, metrics.count)
+    made = Lease("me", settings, make_broker().link.call, metrics.count)
     made.cover("chat")
     yield made
     made.stop()

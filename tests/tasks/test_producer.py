@@ -53,8 +53,8 @@ async def test_w16_one_turn_of_the_loop_is_one_script_call_per_queue(
     producer: AsyncProducer, link: redis.asyncio.Redis, broker: OrderedBroker
 ) -> None:
     calls = []
-    original = producer._call
-    producer._call = lambda given: calls.append(len(given)) or original(given)  # type: ignore[method-assign,func-returns-value,assignment]
+    original = producer._insist
+    producer._insist = lambda given: calls.append(len(given)) or original(given)  # type: ignore[method-assign,func-returns-value,assignment]
     await asyncio.gather(*(producer.enqueue(task("k", n, logic=("chat", "next")[n % 2])) for n in range(100)))
     assert calls == [2]
     assert broker.do_qsize("chat") == broker.do_qsize("next") == 50

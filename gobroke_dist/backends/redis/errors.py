@@ -24,9 +24,18 @@ def translate(error: Exception) -> Exception:
     outage = isinstance(error, _OUTAGES) or (isinstance(error, ResponseError) and _REFUSALS.search(str(error)))
     if not outage:
         return error
-    made = RedisUnavailable(str(error) or type(error).__name__)
+    made = RedisUnavailable(_why(error))
     made.__cause__ = error
     return made
+
+
+def _why(error: Exception) -> str:
+    text = str(error)
+    if "maxmemory" in text:
+        return "its memory is full, and it takes nothing new"
+    if "MISCONF" in text:
+        return "it can't write to its disk, and takes nothing new"
+    return text or type(error).__name__
 
 
 @contextmanager

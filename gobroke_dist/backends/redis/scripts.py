@@ -15,7 +15,11 @@ class Script:
     sha: str
 
 
+def made_of(source: str) -> Script:
+    """The script of this text."""
+    return Script(source, sha1(source.encode(), usedforsecurity=False).hexdigest())
+
+
 def load(package: str, name: str) -> Script:
     """The script ``lua/<name>.lua`` of a package."""
-    source = (files(package) / "lua" / f"{name}.lua").read_text("utf-8")
-    return Script(source, sha1(source.encode(), usedforsecurity=False).hexdigest())
+    return made_of((files(package) / "lua" / f"{name}.lua").read_text("utf-8"))

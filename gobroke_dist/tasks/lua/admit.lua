@@ -1,9 +1,9 @@
---#include clock bell queue place
+--#include clock bell deliveries queue place
 -- Gives a fetched message that is not the head of its key its place: a delayed first send whose time has come,
 -- or what another tool pushed on the list.
 --
--- KEYS: 1 acks, 2 deliveries, 3 lane, 4-14 the queue
--- ARGV: 1 id, 2 fence, 3 keyed, 4 key, 5 payload, 6 eta (Unix ms; 0: none)
+-- KEYS: 1 acks, 2 deliveries, 3 lane, 4-15 the queue
+-- ARGV: 1 id, 2 fence, 3 keyed, 4 key, 5 payload, 6 eta (Unix ms; 0: none), 7 id of the dead letter that it was, or ""
 -- Returns "run": it is the head now, and still this worker's; "waits": it was put in its place; "stale".
 -- Atomic because: whether the key is free must not change before the message has its place.
 local queue, id, keyed, key, eta = queue_at(4), ARGV[1], ARGV[3] == "1", ARGV[4], tonumber(ARGV[6])
@@ -13,7 +13,16 @@ end
 local now = redis_now()
 redis.call("HDEL", queue.fences, "") -- as in fetch
 local function is_head()
-    return not keyed or redis.call("HSETNX", queue.heads, key, id) == 1 or redis.call("HGET", queue.heads, key) == id
+    if not keyed or redis.call("HSETNX", queue.heads, key, id) == 1 then
+        return true
+    end
+    local head = redis.call("HGET", queue.heads, key)
+    if ARGV[7] ~= "" and head == HALTED .. ARGV[7] then
+        redis.call("HSET", queue.heads, key, id) -- the key waited for this one
+        redis.call("HDEL", queue.halted, key)
+        return true
+    end
+    return head == id
 end
 if eta <= now and is_head() then
     if keyed then
@@ -23,7 +32,7 @@ if eta <= now and is_head() then
 end
 redis.call("SREM", KEYS[1], id)
 redis.call("HDEL", queue.fences, id)
-redis.call("HDEL", KEYS[2], id)
+forget_deliveries(KEYS[2], id)
 if eta > now then
     redis.call("HDEL", queue.messages, id)
     redis.call("HSET", queue.delayed, id, ARGV[5])

@@ -1,4 +1,4 @@
---#include clock bell queue place settle
+--#include clock bell deliveries queue place settle
 -- Acknowledges a message, makes the next of its key ready, and carries out what its handler sent, in order.
 -- KEYS, ARGV, returns: parts/settle.lua; the payload and the delay are not used.
 -- Atomic because: contract W7; what a handler sent is visible exactly when its message is gone.

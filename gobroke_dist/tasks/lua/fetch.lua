@@ -1,11 +1,12 @@
---#include clock bell
+--#include clock bell deliveries
 -- Takes up to n messages for a worker, after those that are due have come back.
 --
 -- KEYS: 1 heartbeats, 2 acks, 3 done, 4 ready, 5 messages, 6 delayed_messages, 7 keys, 8 fences, 9 deliveries,
 --       10 later, 11 counters, 12 bell
--- ARGV: 1 worker, 2 n, 3 number of this call, 4 lease (ms)
--- Returns {"ok", ms until the next is due or -1, {{id, payload, key, fence, deliveries, recovered}, ...}}, with
---       false for a payload that is gone and for no key; {"lease"}: this worker's lease is not valid;
+-- ARGV: 1 worker, 2 n, 3 number of this call, 4 lease (ms), 5 how many this process can run at once
+-- Returns {"ok", ms until the next is due or -1, {{id, payload, key, fence, attempt, recovered}, ...}}, with
+--       false for a payload that is gone and for no key; recovered: 0 no, 1 yes, 2 and a delivery is known to have
+--       ended with its process; {"lease"}: this worker's lease is not valid;
 --       {"late"}: a later call of this worker was carried out before this one.
 -- Atomic because: an id must be in the ready list or in a worker's acks, with a fence, and never in between.
 local now = redis_now()
@@ -17,19 +18,21 @@ end
 if tonumber(ARGV[3]) <= tonumber(redis.call("HGET", KEYS[3], "fetch") or "0") then
     return { "late" }
 end
-redis.call("HSET", KEYS[3], "fetch", ARGV[3])
+redis.call("HSET", KEYS[3], "fetch", ARGV[3], "threads", ARGV[5])
+if redis.call("HEXISTS", KEYS[11], "halted") == 1 then
+    return { "ok", -1, {} }
+end
 
 local n = tonumber(ARGV[2])
 local due = redis.call("ZRANGEBYSCORE", KEYS[10], "-inf", now, "LIMIT", 0, n)
-for i = #due, 1, -1 do
-    local id = due[i]
+for _, id in ipairs(due) do
     redis.call("ZREM", KEYS[10], id)
     local payload = redis.call("HGET", KEYS[6], id)
     if payload then
         redis.call("HDEL", KEYS[6], id)
         redis.call("HSET", KEYS[5], id, payload)
     end
-    redis.call("LPUSH", KEYS[4], id)
+    redis.call("RPUSH", KEYS[4], id) -- behind the others: a crowd of retries must not keep them from running
 end
 
 local taken = {}
@@ -47,7 +50,11 @@ while #taken < n do
             local fence = redis.call("HINCRBY", KEYS[11], "fence", 1)
             redis.call("HSET", KEYS[8], id, fence)
             local deliveries = redis.call("HINCRBY", KEYS[9], id, 1)
-            local recovered = deliveries > 1 and redis.call("HEXISTS", KEYS[9], id .. ":r") or 0
+            local recovered = 0
+            local past = deliveries > 1 and tonumber(redis.call("HGET", KEYS[9], id .. RECOVERED))
+            if past then
+                deliveries, recovered = deliveries - math.floor(past / 2), 1 + past % 2
+            end
             taken[#taken + 1] = { id, payload, key, fence, deliveries, recovered }
         end
     end

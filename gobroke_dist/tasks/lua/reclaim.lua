@@ -17,5 +17,5 @@ for _, id in ipairs(redis.call("SMEMBERS", KEYS[1])) do
         redis.call("HINCRBY", KEYS[5], id, -1)
     end
 end
-give_back(lost, KEYS[1], KEYS[3], KEYS[4], KEYS[6])
+give_back(in_order(lost, KEYS[4]), KEYS[1], KEYS[3], KEYS[4], KEYS[6])
 return #lost

@@ -15,8 +15,12 @@ local function turn_window(queue, window, now)
     end
 end
 
+local function is_here(queue, id)
+    return redis.call("HEXISTS", queue.messages, id) == 1 or redis.call("HEXISTS", queue.delayed, id) == 1
+end
+
 local function is_known(queue, id, window)
-    if redis.call("HEXISTS", queue.messages, id) == 1 or redis.call("HEXISTS", queue.delayed, id) == 1 then
+    if is_here(queue, id) then
         return true
     end
     if window <= 0 then
@@ -33,7 +37,8 @@ end
 
 -- A head that a foreign tool removed would keep its key for ever.
 local function is_alive(queue, id)
-    return redis.call("HEXISTS", queue.messages, id) == 1
+    return is_mark(id)
+        or redis.call("HEXISTS", queue.messages, id) == 1
         or redis.call("HEXISTS", queue.fences, id) == 1
         or redis.call("HEXISTS", queue.delayed, id) == 1
 end
@@ -44,9 +49,7 @@ local function line_up(queue, id, keyed, key, lane)
         redis.call("RPUSH", queue.ready, id)
         ring(queue.bell)
     elseif redis.call("HSETNX", queue.heads, key, id) == 1 then
-        redis.call("HSET", queue.keys, id, key)
-        redis.call("RPUSH", queue.ready, id)
-        ring(queue.bell)
+        make_head(queue, key, id)
     else
         redis.call("RPUSH", lane, id)
         local head = redis.call("HGET", queue.heads, key)

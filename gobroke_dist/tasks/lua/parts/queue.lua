@@ -1,5 +1,5 @@
 -- The keys of one queue, from KEYS[first] on, in the order of scripts.queue_keys().
-local QUEUE_KEYS = 11
+local QUEUE_KEYS = 12
 local function queue_at(first)
     return {
         ready = KEYS[first],
@@ -13,7 +13,23 @@ local function queue_at(first)
         seen_new = KEYS[first + 8],
         seen_old = KEYS[first + 9],
         bell = KEYS[first + 10],
+        halted = KEYS[first + 11],
     }
+end
+
+-- What stands in the place of a head, so that the key is taken and nothing of it runs. The first byte is in no UTF-8
+-- text, and so begins no id. PAUSED also waits at the front of a lane, until the head before it is done.
+local PAUSED, HALTED = "\255paused", "\255halted:"
+
+local function is_mark(text)
+    return string.byte(text) == 255
+end
+
+local function make_head(queue, key, id)
+    redis.call("HSET", queue.heads, key, id)
+    redis.call("HSET", queue.keys, id, key)
+    redis.call("RPUSH", queue.ready, id)
+    ring(queue.bell)
 end
 
 -- The head of a key is done: make the next of its lane that still has a payload the head, or free the key.
@@ -25,11 +41,24 @@ local function promote(queue, key, lane)
             return
         end
         if redis.call("HEXISTS", queue.messages, id) == 1 then
-            redis.call("HSET", queue.heads, key, id)
-            redis.call("HSET", queue.keys, id, key)
-            redis.call("RPUSH", queue.ready, id)
-            ring(queue.bell)
+            make_head(queue, key, id)
             return
         end
+        if id == PAUSED then
+            redis.call("HSET", queue.heads, key, PAUSED)
+            return
+        end
+    end
+end
+
+-- Gives a message, whose payload is stored, the place before all others of its key, whose head is gone.
+local function put_first(queue, key, lane, id)
+    if redis.call("LINDEX", lane, 0) == PAUSED then
+        redis.call("LPOP", lane)
+        redis.call("LPUSH", lane, id)
+        redis.call("HDEL", queue.keys, id)
+        redis.call("HSET", queue.heads, key, PAUSED)
+    else
+        make_head(queue, key, id)
     end
 end

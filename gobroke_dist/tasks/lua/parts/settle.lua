@@ -1,13 +1,13 @@
 -- What commit, retry and reject have in common.
 --
--- KEYS: 1 acks, 2 done, 3 deliveries, 4 lane, 5 dead, 6 dead_messages, 7-17 the message's queue,
---       then 11 for each queue that the effects enqueue on, then one lane for each enqueued message
+-- KEYS: 1 acks, 2 done, 3 deliveries, 4 lane, 5 dead, 6 dead_messages, 7-18 the message's queue,
+--       then 12 for each queue that the effects enqueue on, then one lane for each enqueued message
 -- ARGV: 1 id, 2 fence, 3 slot, 4 keyed, 5 key, 6 dedup window (ms), 7 payload, 8 delay (ms), then the effects:
 --       "p", channel, data | "e", index of the queue's first key, id, payload, delay, keyed, key, index of the lane
 -- Returns {standing, duplicates}: "held": done now; "done": this very call was carried out before, and its
 --       reply was lost; "stale": the delivery was taken from this worker, nothing was done.
 local own = queue_at(7)
-local id, fence = ARGV[1], ARGV[2]
+local id, fence, keyed = ARGV[1], ARGV[2], ARGV[4] == "1"
 
 local function standing()
     -- The fence alone would do, if the counter could not go back: a Redis restored from an older state has one.
@@ -24,11 +24,17 @@ local function let_go()
     redis.call("HSET", KEYS[2], ARGV[3], fence)
 end
 
-local function remove()
+local function forget()
     redis.call("HDEL", own.messages, id)
-    redis.call("HDEL", KEYS[3], id, id .. ":r")
-    if ARGV[4] == "1" then
+    forget_deliveries(KEYS[3], id)
+    if keyed then
         redis.call("HDEL", own.keys, id)
+    end
+end
+
+local function remove()
+    forget()
+    if keyed then
         if redis.call("HGET", own.heads, ARGV[5]) == id then
             promote(own, ARGV[5], KEYS[4])
         end

@@ -1,0 +1,96 @@
+"""The record of an audit, as a stream in Redis: written by handlers, read by who judges.
+
+It has connections of its own, past everything that is audited, and each line is in it before the handler goes on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from gobroke_dist.audit.record import Entry, decode, encode
+
+_FIELD = b"e"
+_PAGE = 2000
+_PAUSE = 0.05
+
+
+class Journal:
+    """One stream. Safe to share between threads.
+
+    Args:
+        url: of the Redis that holds it.
+        key: the stream's key.
+        patience: seconds for which a line is tried, while Redis does not take it.
+    """
+
+    def __init__(self, url: str, key: str, *, patience: float = 60.0) -> None:
+        self._client = redis.Redis.from_url(url, socket_timeout=5.0, protocol=2, retry=Retry(NoBackoff(), 0))
+        self._key = key
+        self._patience = patience
+        self._last = "0-0"
+
+    def write(self, *entries: Entry) -> None:
+        """Append lines, in order. One whose answer is lost may be there twice; readers know each by its content.
+
+        Raises:
+            redis.RedisError: the stream did not take them in time.
+        """
+        deadline = time.monotonic() + self._patience
+        while True:
+            try:
+                with self._client.pipeline(transaction=False) as pipe:
+                    for entry in entries:
+                        pipe.xadd(self._key, {_FIELD: encode(entry)})
+                    pipe.execute()
+            except redis.RedisError:
+                if time.monotonic() >= deadline:
+                    raise
+                time.sleep(_PAUSE)
+            else:
+                return
+
+    def read(self, *, block: int = 100) -> Sequence[Entry]:
+        """What is new since the last call, in order; it is removed from Redis by the call after that.
+
+        Args:
+            block: milliseconds to wait if there is nothing.
+
+        Raises:
+            redis.RedisError: Redis did not answer; call again.
+        """
+        if self._last != "0-0":
+            self._client.xtrim(self._key, minid=self._last, approximate=True)
+        answer: Any = self._client.xread({self._key: self._last}, count=_PAGE, block=block)
+        lines = answer[0][1] if answer else []
+        found = [_entry(identifier, fields) for identifier, fields in lines]
+        if lines:
+            self._last = lines[-1][0].decode()
+        return found
+
+    def now(self) -> int:
+        """The record's clock, in Unix milliseconds. Raises ``redis.RedisError``."""
+        seconds, micros = self._client.time()
+        return int(seconds) * 1000 + int(micros) // 1000
+
+    def delete(self) -> None:
+        """Remove the stream. Raises ``redis.RedisError``."""
+        self._client.delete(self._key)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+
+def dump(record: Iterable[Entry]) -> Iterable[str]:
+    """The record as lines of text, each with its time in front."""
+    return (f"{entry.at} {encode(entry).decode()}\n" for entry in record)
+
+
+def _entry(identifier: bytes, fields: dict[bytes, bytes]) -> Entry:
+    return decode(fields[_FIELD], int(identifier.partition(b"-")[0]))

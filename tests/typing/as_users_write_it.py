@@ -1,0 +1,91 @@
+"""The public interface as its users write it: `make check` runs mypy strict over this; nothing else does."""
+
+from __future__ import annotations
+
+import asyncio
+
+from pydantic import BaseModel
+
+from endpoints import StubEndpoint, WebSocketEndpoint
+from gobroke_dist import Broke, Client, LogicBase, LogicType, Message, Settings, Tick, new_simple_logic_message
+
+
+def room(message: Message) -> str:
+    return str(message.metadata["room"])
+
+
+class Move(BaseModel):
+    x: int
+
+
+class ByFunction(LogicBase):
+    logic_type = LogicType.WORKER
+    order_by = room
+    payload = Move
+
+    async def run_logic(self, message: Message) -> None:
+        move: Move = message.payload
+        client: Client = await self.get_client("ann")
+        everybody: list[Client] = await self.get_all_clients()
+        await self.send_message(Message(to_client=[client, *everybody, "ben"], message_raw=str(move.x)))
+
+
+class ByMethod(LogicBase):
+    name = "by-method"
+    logic_type = LogicType.WORKER
+
+    def order_by(self, message: Message) -> str:
+        return self.name
+
+    def run_logic(self, message: Message) -> None:
+        if message.from_client is not None:
+            self.send_message(new_simple_logic_message(self.name, message.from_client, None, b"x"))
+            self.remove_client(message.from_client)
+
+
+class ByLambda(LogicBase):
+    order_by = lambda message: message.uuid if message.from_client else None  # noqa: E731 - as users write it
+
+
+class Clock(LogicBase):
+    logic_type = LogicType.PASSIVE
+    every = 10.0
+
+    async def run_tick(self, tick: Tick) -> None:
+        await self.send_message(Message(to_all=True, message_raw=tick.nominal.isoformat()))
+
+
+def limit(message: Message) -> Message:
+    if len(message.message_raw) > 1000:
+        message.reject("too_large")
+    return message
+
+
+async def drop(message: Message) -> Message | None:
+    return message if message.to_logic else None
+
+
+def report(logic: str, message: Message | None, error: BaseException, stack: str) -> None:
+    print(logic, message, error, stack)
+
+
+broke = Broke(
+    [WebSocketEndpoint(port=8080), StubEndpoint()],
+    redis="redis://127.0.0.1:6379/0",
+    channel_size=10,
+    on_logic_error=report,
+    settings=Settings(threads=2),
+)
+for logic in (ByFunction(), ByMethod(), ByMethod("other", LogicType.DISPATCHED), ByLambda(), Clock()):
+    broke.add_logic(logic)
+broke.attach_receive_middleware(limit)
+broke.attach_send_middleware(drop)
+
+
+async def main() -> None:
+    async with broke.running():
+        await broke.send_message(Message(to_all=True, message_raw=b"hello"))
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
