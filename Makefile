@@ -27,9 +27,9 @@ chaos: ## Not there yet
 	@echo "make chaos comes with a later release. It will kill, freeze and cut off every part of a cluster under"
 	@echo "load, and check that nothing was lost, doubled or reordered. For now: make demo CHECK=1"
 
-bench: ## Not there yet
-	@echo "make bench comes with a later release. It will measure throughput and latency of each path, beside stock"
-	@echo "Dramatiq on the same machine."
+bench: .venv/stamp ## The WORKER path beside other queues, 15 minutes; ARGS="--quick" takes 3, see ARGS="--help"
+	$(BIN)/python -m tests.bench.install
+	$(BIN)/python -m tests.bench $(ARGS)
 
 .venv/stamp: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
