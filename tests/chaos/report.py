@@ -86,8 +86,8 @@ def _conditions(report: Report) -> str:
     rows = [
         ("command", f"`python -m tests.chaos {report.arguments}`".replace(" `", "`")),
         ("seed", scenario.seed),
-        ("load", f"{load.keys} keys × {load.messages} messages in {scenario.seconds:g} s, {load.failing:.0%} raise"),
-        ("deployment", f"{scenario.workers} worker processes × {scenario.threads} threads, lease {LEASE:g} s"),
+        ("load", f"{load.keys} keys x {load.messages} messages in {scenario.seconds:g} s, {load.failing:.0%} raise"),
+        ("deployment", f"{scenario.workers} worker processes x {scenario.threads} threads, lease {LEASE:g} s"),
         ("version", f"gobroke_dist {__version__}, Redis {outcome.redis_version}, Python {platform.python_version()}"),
         ("machine", f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}"),
         ("date", datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")),
