@@ -60,6 +60,7 @@ class Report:
 def page(report: Report) -> str:
     """Markdown."""
     outcome = report.outcome
+    bites = [(one.fault, one.evidence, "yes" if one.bit else "**no**") for one in report.proofs]
     parts = [
         "# Chaos: the last run\n\nWritten by `make chaos`; [gobroke audit](how-to/audit.md) checks a deployment of "
         "your own in the same way.",
@@ -86,8 +87,8 @@ def _conditions(report: Report) -> str:
     rows = [
         ("command", f"`python -m tests.chaos {report.arguments}`".replace(" `", "`")),
         ("seed", scenario.seed),
-        ("load", f"{load.keys} keys × {load.messages} messages in {scenario.seconds:g} s, {load.failing:.0%} raise"),
-        ("deployment", f"{scenario.workers} worker processes × {scenario.threads} threads, lease {LEASE:g} s"),
+        ("load", f"{load.keys} keys x {load.messages} messages in {scenario.seconds:g} s, {load.failing:.0%} raise"),
+        ("deployment", f"{scenario.workers} worker processes x {scenario.threads} threads, lease {LEASE:g} s"),
         ("version", f"gobroke_dist {__version__}, Redis {outcome.redis_version}, Python {platform.python_version()}"),
         ("machine", f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}"),
         ("date", datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")),
