@@ -195,10 +195,13 @@ async def _played(stage: _Stage) -> str:
     await _until_ready(stage)
     stage.proxy.order(cut=stage.scenario.cut)
     disturbing = asyncio.create_task(_disturb(stage), name="chaos")
+    limit = 2 * stage.scenario.seconds + 4 * stage.scenario.patience
     try:
-        await stage.audit.run()
+        await asyncio.wait_for(stage.audit.run(), limit)
     except RedisUnavailable as error:
         return str(error)
+    except TimeoutError:
+        return f"no end after {limit:g} s"
     finally:
         disturbing.cancel()
         await asyncio.wait([disturbing])
