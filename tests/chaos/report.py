@@ -60,7 +60,6 @@ class Report:
 def page(report: Report) -> str:
     """Markdown."""
     outcome = report.outcome
-    bites = [(one.fault, one.evidence, "yes" if one.bit else "**no**") for one in report.proofs]
     parts = [
         "# Chaos: the last run\n\nWritten by `make chaos`; [gobroke audit](how-to/audit.md) checks a deployment of "
         "your own in the same way.",
