@@ -31,11 +31,16 @@ class Delivery:
         attempt: 1 for the first run, 2 for the first retry; crashes count as well.
         recovered: an earlier run was taken from a worker that died or lost its lease.
         fence: grows with every delivery of a key; hand it to systems outside Redis to refuse a stale writer.
+        seq: grows with every message that the queue accepts: the messages of a key have theirs in the order in which
+            they are processed. Gaps are normal. 0: not known, as for what other tools pushed.
+        age: seconds from when Redis accepted the message until it handed it out, by Redis' clock.
     """
 
     attempt: int = 1
     recovered: bool = False
     fence: int = 0
+    seq: int = 0
+    age: float = 0.0
 
 
 class Message:

@@ -7,6 +7,7 @@ import logging
 import signal
 import threading
 from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
 from typing import TypeVar
 
 from gobroke_dist import payload
@@ -61,14 +62,18 @@ class WorkerRole:
         runtime.runner.run_blocking(logic, argument, Calling(transaction))
         return None
 
-    def _dispatch(self, committed: list[tuple[str, Message]]) -> None:
+    def _dispatch(self, committed: list[tuple[str, Message]]) -> Future[None]:
         """What a WORKER sent to a DISPATCHED logic runs here, once it is committed (contract D3).
 
-        It waits for a free slot of that logic, which holds up the worker thread that sends so much.
+        The future waits for a free slot of that logic, which holds up the worker that sends so much.
         """
+        assert self._loop is not None
+        return asyncio.run_coroutine_threadsafe(self._dispatch_all(committed), self._loop)
+
+    async def _dispatch_all(self, committed: list[tuple[str, Message]]) -> None:
         dispatcher = self._running().dispatcher
         for name, message in committed:
-            self._on_loop(dispatcher.dispatch(name, message))
+            await dispatcher.dispatch(name, message)
 
     def _running(self) -> Runtime:
         if self._runtime is None:

@@ -20,7 +20,7 @@ from gobroke_dist.tasks.broker import OrderedBroker
 from gobroke_dist.tasks.delivery import Delivered
 from gobroke_dist.tasks.letters import Undeliverable
 from gobroke_dist.tasks.limits import actor_options
-from gobroke_dist.tasks.parcel import ORDER_KEY, pack
+from gobroke_dist.tasks.parcel import ORDER_KEY, accepted_of, pack
 from gobroke_dist.tasks.transaction import Transaction
 from gobroke_dist.wire import task as wire
 
@@ -39,7 +39,9 @@ def declare(broker: OrderedBroker, logic: LogicBase, run: Run) -> dramatiq.Actor
         "throws": (Undeliverable,),
         **actor_options(logic),
     }
-    body = _coroutine(broker, logic, run) if is_async(logic) else _function(broker, logic, run)
+    body: Callable[..., Awaitable[None] | None] = _function(broker, logic, run)
+    if is_async(logic):
+        body = broker.coroutines[name] = _coroutine(broker, logic, run)
     actor = dramatiq.actor(actor_name=name, queue_name=name, broker=broker, **options)(body)
     # At the level DEBUG it would log its arguments, which are the payload (contract O7).
     actor.logger.setLevel(logging.INFO)
@@ -108,9 +110,15 @@ def _argument(logic: LogicBase, kwargs: dict[str, Any], current: Delivered | Non
     except FrameInvalid as error:
         raise Undeliverable(str(error)) from error
     if current is not None:
-        ticket = current.ticket
-        message.delivery = Delivery(attempt=ticket.attempt, recovered=ticket.recovered, fence=ticket.fence)
+        message.delivery = _delivery(current)
     return message
+
+
+def _delivery(current: Delivered) -> Delivery:
+    ticket, accepted = current.ticket, accepted_of(current.message)
+    seq, at = accepted or (0, ticket.at)
+    age = max(0, ticket.at - at) / 1000
+    return Delivery(attempt=ticket.attempt, recovered=ticket.recovered, fence=ticket.fence, seq=seq, age=age)
 
 
 def _tick(name: str, kwargs: dict[str, Any]) -> Tick:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from typing import Any, cast
 
@@ -10,12 +11,13 @@ import redis
 from dramatiq.broker import Consumer
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.common import current_millis
-from dramatiq.middleware import Middleware
+from dramatiq.middleware import Middleware, MiddlewareError
 
 from gobroke_dist.errors import QueueFull
 from gobroke_dist.keys import QueueKeys
 from gobroke_dist.metrics import Metrics
 from gobroke_dist.settings import Settings
+from gobroke_dist.tasks.clerk import Clerk
 from gobroke_dist.tasks.consumer import OrderedConsumer
 from gobroke_dist.tasks.delivery import Delivered, OnCommitted
 from gobroke_dist.tasks.hooks import Deliveries, default_middleware
@@ -24,7 +26,9 @@ from gobroke_dist.tasks.letters import DEAD_ID
 from gobroke_dist.tasks.limits import room_of
 from gobroke_dist.tasks.link import Link
 from gobroke_dist.tasks.parcel import Parcel, enqueue_call, pack
+from gobroke_dist.tasks.lane import Body, Lane, LaneConsumer, loop_for
 from gobroke_dist.tasks.revival import revive_call, revived_parcel
+from gobroke_dist.tasks.signals import Signals
 from gobroke_dist.tasks.starts import Starts
 from gobroke_dist.tasks.station import Station
 
@@ -45,6 +49,7 @@ class OrderedBroker(RedisBroker):
         link: the way to Redis.
         station: this process as a worker.
         deliveries: which message a thread is processing.
+        coroutines: the body of each ``async def`` actor that may run on the event loop, by its name.
     """
 
     def __init__(
@@ -57,6 +62,9 @@ class OrderedBroker(RedisBroker):
         self.settings = settings
         self.link = Link(settings, client=client)
         self.station = Station(self.link)
+        self.coroutines: dict[str, Body] = {}
+        self._lanes: dict[tuple[str, str], Lane] = {}
+        self._signals = Signals()
         super().__init__(  # type: ignore[no-untyped-call]
             middleware=default_middleware() if middleware is None else middleware,
             namespace=settings.namespace,
@@ -66,7 +74,8 @@ class OrderedBroker(RedisBroker):
             maintenance_chance=0,
         )
         self.deliveries = Deliveries(self.station)
-        self.add_middleware(Starts(self.link, self.station))
+        self._starts = Starts(self.link, self.station)
+        self.add_middleware(self._starts)
         self.add_middleware(self.deliveries)
 
     # --- the worker ----------------------------------------------------------
@@ -99,6 +108,26 @@ class OrderedBroker(RedisBroker):
     def on_committed(self, listener: OnCommitted | None) -> None:
         self.station.on_committed = listener
 
+    # --- hooks ---------------------------------------------------------------
+
+    def emit_before(self, signal: str, *args: Any, **kwargs: Any) -> None:
+        """As Dramatiq's, past the middleware that does nothing in this hook."""
+        for middleware, hook in self._signals.hooks(self.middleware, f"before_{signal}", args):
+            try:
+                hook(self, *args, **kwargs)
+            except MiddlewareError:
+                raise
+            except Exception:
+                self.logger.critical("Unexpected failure in before_%s of %r.", signal, middleware, exc_info=True)
+
+    def emit_after(self, signal: str, *args: Any, **kwargs: Any) -> None:
+        """As Dramatiq's, past the middleware that does nothing in this hook."""
+        for middleware, hook in reversed(self._signals.hooks(self.middleware, f"after_{signal}", args)):
+            try:
+                hook(self, *args, **kwargs)
+            except Exception:
+                self.logger.critical("Unexpected failure in after_%s of %r.", signal, middleware, exc_info=True)
+
     # --- queues --------------------------------------------------------------
 
     def declare_queue(self, queue_name: str) -> None:
@@ -114,6 +143,9 @@ class OrderedBroker(RedisBroker):
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> Consumer:
         """A consumer of one queue; ``timeout`` in milliseconds is how long it may wait before it answers None."""
+        lane = self._lane(queue_name)
+        if lane is not None:
+            return LaneConsumer(lane, link=self.link, station=self.station, queue_name=queue_name, timeout=timeout)
         return OrderedConsumer(
             self,
             link=self.link,
@@ -122,6 +154,34 @@ class OrderedBroker(RedisBroker):
             queue_name=queue_name,
             prefetch=prefetch,
             timeout=timeout,
+        )
+
+    def _lane(self, queue_name: str) -> Lane | None:
+        """Where the queue's messages run, if that is the event loop."""
+        name = self.station.id, queue_name
+        body, loop = self.coroutines.get(queue_name), loop_for(self.middleware)
+        if name not in self._lanes and body is not None and loop is not None:
+            self._lanes[name] = self._new_lane(queue_name, body, loop)
+        return self._lanes.get(name)
+
+    def _new_lane(self, queue_name: str, body: Body, loop: asyncio.AbstractEventLoop) -> Lane:
+        concurrency = self.actors[queue_name].options["concurrency"]
+        return Lane(
+            self,
+            Clerk(
+                self,
+                link=self.link,
+                station=self.station,
+                queue_name=queue_name,
+                at_once=concurrency,
+                starts_all=True,
+            ),
+            body,
+            loop=loop,
+            link=self.link,
+            deliveries=self.deliveries,
+            starts=self._starts,
+            concurrency=concurrency,
         )
 
     # --- sending -------------------------------------------------------------

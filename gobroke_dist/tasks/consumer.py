@@ -1,41 +1,42 @@
-"""Fetches messages for a worker, and settles them."""
+"""Hands the messages of one queue to Dramatiq's worker threads, and settles them."""
 
 from __future__ import annotations
 
-import dataclasses
 import logging
+import threading
 import time
 from collections import deque
-from collections.abc import Iterable
-from typing import Any, Literal, cast
+from collections.abc import Iterable, Sequence
+from typing import cast
 
 import redis
 from dramatiq.broker import Broker, Consumer, MessageProxy
 from dramatiq.errors import ConnectionClosed
-from dramatiq.middleware import Retries
 
-from gobroke_dist.tasks import letters
-from gobroke_dist.tasks.bell import LONGEST_WAIT, Bell
-from gobroke_dist.tasks.delivery import Delivered, Ticket
-from gobroke_dist.tasks.hooks import MAX_BACKOFF, Deliveries
-from gobroke_dist.tasks.limits import attempts_of, halts_of
+from gobroke_dist.tasks.bell import Bell
+from gobroke_dist.tasks.clerk import Clerk
+from gobroke_dist.tasks.delivery import Delivered, Settlement
+from gobroke_dist.tasks.desk import BATCH
+from gobroke_dist.tasks.endings import acknowledged, rejected
+from gobroke_dist.tasks.exchange import Item
+from gobroke_dist.tasks.hooks import Deliveries
 from gobroke_dist.tasks.link import Link
-from gobroke_dist.tasks.parcel import Parcel, key_of, lane_of
-from gobroke_dist.tasks.scripts import Argument, queue_keys
-from gobroke_dist.tasks.settlement import Settlement
 from gobroke_dist.tasks.station import Station
+from gobroke_dist.tasks.wire import Wire
 
 log = logging.getLogger(__name__)
 
-_LONGEST_SLICE = 1.0
+LONGEST_SLICE = 1.0
 _DRAINING_SLICE = 0.02
 _PATIENCE = 6
-
-Item = tuple[Ticket, bytes | None]
 
 
 class OrderedConsumer(Consumer):
     """One queue's consumer. Dramatiq's consumer thread iterates; its worker threads settle.
+
+    A worker thread that has finished a message makes the trip for all threads that have, unless another is under way:
+    then that thread tells Redis of this message too, in its next one. Each trip also brings new messages, which go
+    straight to the worker threads. So the consumer thread is needed only while there is nothing to settle.
 
     Args:
         broker: whose hooks are called.
@@ -61,18 +62,19 @@ class OrderedConsumer(Consumer):
         self.queue_name = queue_name
         self.prefetch = prefetch
         self._broker = broker
-        self._link = link
         self._station = station
         self._deliveries = deliveries
-        self._keys = link.keys(queue_name)
-        self._shelf = station.shelf(queue_name)
-        self._bell = Bell(link.blocking_client, self._keys.bell, grace=link.settings.redis_timeout)
-        self._slice = min(timeout / 1000, _LONGEST_SLICE)
-        self._fetched: deque[Item] = deque()
-        self._in_step = False  # Redis and the shelf agree on what this process holds
-        self._more = True  # there may be something to fetch
-        self._due = 0.0
+        self._clerk = Clerk(broker, link=link, station=station, queue_name=queue_name, at_once=station.threads)
+        self._desk = self._clerk.desk
+        self._wire = Wire(link.client)
+        self._patience = link.settings.redis_timeout * 2
+        self._bell = Bell(link.blocking_client, link.keys(queue_name).bell, grace=link.settings.redis_timeout)
+        self._slice = min(timeout / 1000, LONGEST_SLICE)
+        self._fetched: deque[Delivered] = deque()
+        self._rung = True  # there may be something to fetch
         self._failures = 0
+
+    # --- the consumer thread -----------------------------------------------------
 
     def __next__(self) -> MessageProxy | None:
         try:
@@ -87,129 +89,103 @@ class OrderedConsumer(Consumer):
         return message
 
     def close(self) -> None:
-        """Give back what was fetched and not handed out."""
+        """Give back what was fetched and not handed out, and tell Redis what it does not know yet."""
         self._bell.close()
-        tickets = [ticket for ticket, _ in self._fetched]
+        tickets = [message.ticket for message in self._fetched]
         self._fetched.clear()
         try:
             self._station.give_back(self.queue_name, tickets)
+            self._make_trips()
+        except ConnectionClosed as error:
+            log.warning("queue %s: not all is settled; it is when the lease ends: %s", self.queue_name, error)
         finally:
-            self._shelf.remove(tickets)
-
-    # --- fetching ------------------------------------------------------------
+            self._desk.remove(tickets)
+            self._wire.close()
 
     def _next(self) -> MessageProxy | None:
-        if not self._fetched and self._more:
+        if not self._fetched and (self._rung or self._desk.untold or not self._desk.in_step):
             self._fetch()
         if self._fetched:
-            return self._hand_out()
-        if self._more:
+            return self._fetched.popleft()
+        if self._rung:
             return None
         if not self._bell.armed:
-            self._bell.arm(self._due - time.monotonic())
-        self._more = self._bell.wait(self._slice)
+            self._bell.arm(self._desk.due - time.monotonic())
+        self._rung = self._bell.wait(self._slice)
         return None
 
+    def _fetch(self) -> None:
+        if not self._desk.untold and not self._desk.wait_for_room(self.prefetch, self._slice):
+            return
+        if not self._desk.turn.acquire(timeout=self._slice):
+            return
+        try:
+            self._rung = False
+            items = self._trip()
+        finally:
+            self._desk.turn.release()
+        self._fetched.extend(self._opened(items))
+
     def _drain(self) -> None:
-        self.close()
+        self._bell.close()
+        tickets = [message.ticket for message in self._fetched]
+        self._fetched.clear()
+        self._station.give_back(self.queue_name, tickets)
         time.sleep(_DRAINING_SLICE)
 
     def _failed(self, error: Exception) -> None:
         self._bell.close()
-        self._in_step, self._more = False, True
+        self._rung = True
         self._failures += 1
         if self._failures > _PATIENCE:
             raise ConnectionClosed(error) from None
         time.sleep(min(self._slice, 0.02 * 2**self._failures))
 
-    def _fetch(self) -> None:
-        if not self._shelf.wait_for_room(self.prefetch, self._slice):
-            return
-        if not self._in_step:
-            self._get_in_step()
-        room = self.prefetch - len(self._shelf)
-        queue, worker = self._keys, self._station.id
-        keys = [
-            *(queue.heartbeats, queue.acks(worker), queue.done(worker), queue.ready, queue.messages),
-            *(queue.delayed_messages, queue.keys, queue.fences, queue.deliveries, queue.later),
-            *(queue.counters, queue.bell),
-        ]
-        args: list[Argument] = [worker, room, self._shelf.next_call(), self._station.lease.milliseconds]
-        args.append(self._station.threads)
-        answer = self._link.call_once("fetch", keys, args)
-        if answer[0] != b"ok":
-            log.warning("queue %s: worker %s had lost its lease and takes it again", self.queue_name, worker)
-            self._in_step = False
-            return
-        self._due = time.monotonic() + (LONGEST_WAIT if answer[1] < 0 else answer[1] / 1000)
-        items = [_item(raw) for raw in answer[2]]
-        self._shelf.add(ticket for ticket, _ in items)
-        self._fetched.extend(items)
-        self._more = len(items) == room
+    # --- trips -------------------------------------------------------------------
 
-    def _get_in_step(self) -> None:
-        """Have a lease, and let Redis know what is here, so that it takes back what was lost on the way."""
-        queue, worker = self._keys, self._station.id
-        self._station.lease.cover(self.queue_name)
-        keys = [
-            *(queue.acks(worker), queue.done(worker), queue.ready, queue.fences, queue.deliveries),
-            queue.bell,
-        ]
-        held = self._shelf.ids()
-        lost = self._link.call("reclaim", keys, [self._shelf.next_call(), *held])
-        if lost:
-            log.warning("queue %s: %d messages were lost on the way here and go back", self.queue_name, lost)
-        self._in_step = True
+    def _make_trips(self) -> None:
+        """Tell Redis what is finished, until nothing is, or while another thread does. Raises ``ConnectionClosed``."""
+        while self._desk.untold and self._desk.turn.acquire(blocking=False):
+            try:
+                items = self._trip()
+            finally:
+                self._desk.turn.release()
+            self._hand_over(self._opened(items))
 
-    def _hand_out(self) -> Delivered | None:
-        ticket, payload = self._fetched[0]
-        message = self._opened(ticket, payload)
-        self._fetched.popleft()
-        return message
-
-    def _opened(self, ticket: Ticket, payload: bytes | None) -> Delivered | None:
-        if payload is None:
-            log.warning("queue %s: message %s was removed by somebody", self.queue_name, ticket.id)
-            self._settle("commit", ticket)
-            return None
+    def _trip(self) -> Sequence[Item]:
+        """One exchange with Redis. Raises ``ConnectionClosed``: nothing is lost, and it is to be tried again."""
+        if not self._desk.in_step:
+            self._clerk.repair()
+        call = self._clerk.call(self.prefetch, batch=BATCH)
+        if call is None:
+            return ()
         try:
-            letter = letters.read(payload, queue=self.queue_name, redis_id=ticket.id)
-        except letters.Unreadable as error:
-            log.error("queue %s: message %s can't be read and is dead: %s", self.queue_name, ticket.id, error)
-            junk = letters.junk(payload, queue=self.queue_name, redis_id=ticket.id, error=error)
-            self._settle("reject", ticket, payload=junk.encode())
-            return None
-        if self._kills(ticket, letter):
-            return None
-        if ticket.key is None and (letter.eta or key_of(letter.message) is not None):
-            return self._admitted(ticket, letter)
-        return Delivered(letter.message, ticket)
+            return self._clerk.heard(self._wire.run("exchange", *call))
+        except redis.RedisError as error:
+            log.info("queue %s: %s; what is in doubt is told again", self.queue_name, error)
+            self._desk.in_step = False
+            self._rung = True
+            self._clerk.repair()
+            return ()
 
-    def _kills(self, ticket: Ticket, letter: letters.Letter) -> bool:
-        """Whether a message has used up its runs by ending the processes that ran it; then it is dead now."""
-        limit = attempts_of(self._broker, letter.message) if ticket.crashed else None
-        if limit is None or ticket.attempt <= limit:
-            return False
-        log.error("queue %s: message %s is dead: its process died, %d times", self.queue_name, ticket.id, limit)
-        halts = halts_of(self._broker, letter.message, reason="crashed")
-        self._settle("reject", ticket, payload=letters.killer(letter.message, ticket).encode(), delay=halts)
-        return True
+    def _opened(self, items: Sequence[Item]) -> list[Delivered]:
+        """Those that may run now."""
+        opened = []
+        for item in items:
+            message = self._clerk.open(item)
+            if message is not None and (message.unplaced is None or self._clerk.place(message, message.unplaced)):
+                opened.append(message)
+        return opened
 
-    def _admitted(self, ticket: Ticket, letter: letters.Letter) -> Delivered | None:
-        """A message that Redis handed out without knowing its key gets its place first."""
-        queue, key = self._keys, key_of(letter.message)
-        keys = [queue.acks(self._station.id), queue.deliveries, lane_of(queue, key), *queue_keys(queue)]
-        payload = letter.message.encode()
-        args: list[Argument] = [ticket.id, ticket.fence, int(key is not None), key or "", payload, letter.eta]
-        args.append(letter.revives)
-        if self._link.call("admit", keys, args) != b"run":
-            self._shelf.remove([ticket])
-            return None
-        placed = dataclasses.replace(ticket, key=key)
-        self._shelf.add([placed])
-        return Delivered(letter.message, placed)
+    def _hand_over(self, messages: Sequence[Delivered]) -> None:
+        thread = self._station.consumer_threads.get(self.queue_name)
+        for message in messages:
+            if thread is None:
+                self._fetched.append(message)
+            else:
+                thread.handle_message(message)
 
-    # --- settling ------------------------------------------------------------
+    # --- settling ------------------------------------------------------------------
 
     def ack(self, message: MessageProxy) -> None:
         """Commit a message with all that its handler sent, or put it off when it is to be retried.
@@ -218,73 +194,36 @@ class OrderedConsumer(Consumer):
             ConnectionClosed: not known to be done; calling again is safe.
         """
         delivered = cast(Delivered, message)
-        if delivered.put_off is None and delivered.exception is not None and self._retries:
-            # A hook that was to record the retry has failed; the message must be neither lost by that nor run for ever.
-            if self._has_no_attempt_left(delivered):
-                self.nack(delivered)
-                return
-            delivered.postpone(MAX_BACKOFF)
-        if delivered.put_off is not None:
-            parcel = delivered.put_off
-            self._finish("retry", delivered, payload=parcel.payload, delay=parcel.delay)
-            self._broker.emit_after("enqueue", parcel.message, parcel.delay)
-        elif self._finish("commit", delivered) and delivered.after_commit:
-            self._station.committed(delivered.after_commit)
+        if delivered.settlement is None:
+            self._finish(acknowledged(self._broker, delivered), delivered)
+        self._settle(delivered)
 
     def nack(self, message: MessageProxy) -> None:
         """Make a message a dead letter. Raises ``ConnectionClosed`` as ``ack``."""
         delivered = cast(Delivered, message)
-        halts = halts_of(self._broker, delivered.message, reason=letters.reason_of(delivered.exception))
-        self._finish("reject", delivered, payload=letters.dead(delivered).encode(), delay=halts)
+        if delivered.settlement is None:
+            self._finish(rejected(self._broker, delivered), delivered)
+        self._settle(delivered)
 
     def requeue(self, messages: Iterable[MessageProxy]) -> None:
         """Give back messages that were not started."""
         self._station.give_back(self.queue_name, [cast(Delivered, message).ticket for message in messages])
 
-    @property
-    def _retries(self) -> bool:
-        """Whether a message whose actor raised is tried again."""
-        return any(isinstance(one, Retries) for one in self._broker.middleware)
-
-    def _has_no_attempt_left(self, message: Delivered) -> bool:
-        limit = attempts_of(self._broker, message.message)
-        return limit is not None and message.ticket.attempt >= limit
-
-    def _finish(
-        self,
-        operation: Literal["commit", "retry", "reject"],
-        message: Delivered,
-        *,
-        payload: bytes = b"",
-        delay: int = 0,
-    ) -> bool:
-        done = self._settle(operation, message.ticket, payload=payload, delay=delay, effects=message.effects)
+    def _finish(self, settlement: Settlement, message: Delivered) -> None:
         self._deliveries.forget(message)
-        if done:
-            for effect in message.effects:
-                if isinstance(effect, Parcel):
-                    self._broker.emit_after("enqueue", effect.message, effect.delay or None)
-        return done
+        if message.after_commit:
+            message.told = threading.Event()
+            settlement.told = message.told.set
+        message.settlement = settlement
+        self._desk.finish(settlement)
 
-    def _settle(self, operation: Literal["commit", "retry", "reject"], ticket: Ticket, **what: Any) -> bool:
-        """Whether it was done; False: the message is another worker's by now."""
-        effects = what.pop("effects", ())
-        worker, window = self._station.id, self._link.window
-        settlement = Settlement(self._keys, worker=worker, ticket=ticket, window=window, **what).add(effects)
-        try:
-            standing, duplicates = self._link.call(operation, settlement.keys, settlement.args)
-        except redis.ResponseError as error:  # out of memory, disk full, loading: the message stays where it is
-            raise ConnectionClosed(error) from None
-        self._shelf.remove([ticket])
-        self._link.count("duplicates", duplicates)
-        if standing == b"stale":
-            self._link.count("settlements_refused")
-            log.warning("queue %s: %s of %s refused: this worker lost it", self.queue_name, operation, ticket.id)
-            return False
-        return True
-
-
-def _item(raw: list[Any]) -> Item:
-    id_, payload, key, fence, attempt, recovered = raw
-    ticket = Ticket(id_.decode(), None if key is None else key.decode(), fence, attempt, recovered > 0, recovered > 1)
-    return ticket, payload
+    def _settle(self, message: Delivered) -> None:
+        """See to it that Redis is told. For what is to follow the commit, this thread waits: so it can't get ahead."""
+        self._make_trips()
+        if message.told is None:
+            return
+        if not message.told.wait(self._patience):
+            raise ConnectionClosed(TimeoutError("a commit was not answered in time"))
+        assert message.settlement is not None
+        if message.settlement.passed_on is not None:
+            message.settlement.passed_on.result()

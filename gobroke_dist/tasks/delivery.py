@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import dramatiq
 from dramatiq.broker import MessageProxy
@@ -16,8 +18,7 @@ Dispatch = tuple[str, Message]
 """A DISPATCHED logic's name, and the message that it is to process."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ticket:
+class Ticket(NamedTuple):
     """What Redis said when it handed a message out; who shows the fence may settle it.
 
     Attributes:
@@ -27,6 +28,7 @@ class Ticket:
         attempt: 1 for the first delivery; those that ended before they started do not count.
         recovered: it was taken from a worker that died.
         crashed: a delivery of it is known to have ended with its process.
+        at: when it was handed out, in Unix milliseconds of Redis' clock.
     """
 
     id: str
@@ -35,6 +37,7 @@ class Ticket:
     attempt: int
     recovered: bool
     crashed: bool = False
+    at: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,18 @@ class Publication:
 Effect = Publication | Parcel
 
 
+class Unplaced(NamedTuple):
+    """What a message says of itself that Redis handed out without knowing its key; it gets its place first.
+
+    Attributes:
+        eta: Unix milliseconds before which it must not start; 0 for none.
+        revives: the id of the dead letter that it was, if another tool made it of one.
+    """
+
+    eta: int
+    revives: str
+
+
 class Delivered(MessageProxy):
     """A Dramatiq message with its ticket, and with what is to happen when it is settled.
 
@@ -56,16 +71,28 @@ class Delivered(MessageProxy):
         effects: what becomes visible in the step that settles the message, in order.
         after_commit: what this process does when that step has been done.
         put_off: the next try, when the message is to be retried; its delay counts from when Redis hears of it.
+        settlement: how it ends, once that is decided.
+        told: set when Redis has been told how it ends; None: nobody waits for that.
+        unplaced: None: it has its place.
+        on_loop: its hooks and its handler run on the event loop, and not on a thread of its own.
         hooks_thread: while Dramatiq's after-hooks run: the thread they run on. A task that outlives its handler
             on the event loop is not on it.
     """
 
     def __init__(self, message: dramatiq.Message[Any], ticket: Ticket) -> None:
         super().__init__(message)
+        # Dramatiq's proxy looks these up in the message each time; hooks do so some thirty times for each message.
+        self.queue_name, self.actor_name = message.queue_name, message.actor_name
+        self.args, self.kwargs, self.options = message.args, message.kwargs, message.options
+        self.message_id, self.message_timestamp = message.message_id, message.message_timestamp
         self.ticket = ticket
         self.effects: list[Effect] = []
         self.after_commit: list[Dispatch] = []
         self.put_off: Parcel | None = None
+        self.settlement: Settlement | None = None
+        self.told: threading.Event | None = None
+        self.unplaced: Unplaced | None = None
+        self.on_loop = False
         self.hooks_thread: int | None = None
 
     def __str__(self) -> str:
@@ -92,5 +119,52 @@ class Delivered(MessageProxy):
         return self._exception
 
 
-OnCommitted = Callable[[list[Dispatch]], None]
-"""Called on a worker thread after a commit; must not block and must not raise."""
+OnCommitted = Callable[[list[Dispatch]], Future[None]]
+"""Called after a commit, on any thread; begins, and must not block. The future: all has been taken on."""
+
+
+Operation = Literal["commit", "retry", "reject"]
+Standing = Literal["held", "done", "stale", "failed"]
+
+_ENQUEUED = 4096  # bytes that a message for another logic is taken to have; it is not encoded yet
+
+
+@dataclass(slots=True, eq=False)
+class Settlement:
+    """What Redis is to be told of one delivery.
+
+    Attributes:
+        operation: it is done; it is tried again; it is dead.
+        ticket: the delivery.
+        payload: of a retry or a dead letter.
+        delay: of a retry, in milliseconds; of a dead letter: what is halted (``limits.halts_of``).
+        effects: what becomes visible in the same step, in order.
+        message: what was processed; None: it never came to that.
+        standing: what Redis said; None: nothing yet.
+        told: called when Redis has said it; None: nobody waits for that.
+        passed_on: done when the process has taken on what is to follow the commit.
+    """
+
+    operation: Operation
+    ticket: Ticket
+    payload: bytes = b""
+    delay: int = 0
+    effects: Sequence[Effect] = ()
+    message: Delivered | None = None
+    standing: Standing | None = None
+    told: Callable[[], None] | None = None
+    passed_on: Future[None] | None = None
+
+    @property
+    def size(self) -> int:
+        """About how many bytes it takes to tell."""
+        return len(self.payload) + sum(map(_size, self.effects))
+
+    @property
+    def done(self) -> bool:
+        """Whether it is as it was to be, by this call or an earlier one."""
+        return self.standing in {"held", "done"}
+
+
+def _size(effect: Effect) -> int:
+    return len(effect.data) if isinstance(effect, Publication) else _ENQUEUED

@@ -10,7 +10,7 @@ from dramatiq.middleware import Retries
 
 from gobroke_dist.logic import LogicBase, LogicType, OnPoison
 
-ACTOR_OPTIONS = frozenset({"on_poison", "max_waiting", "on_full"})
+ACTOR_OPTIONS = frozenset({"on_poison", "max_waiting", "on_full", "concurrency"})
 
 _HALTS: dict[OnPoison, int] = {"skip": 0, "halt_key": 1, "halt_logic": 2}
 _FOREIGN = frozenset({"unreadable", "unknown_actor", "skipped"})
@@ -36,6 +36,7 @@ def actor_options(logic: LogicBase) -> dict[str, Any]:
         "on_poison": logic.on_poison,
         "max_waiting": logic.max_waiting if bounded else None,
         "on_full": logic.on_full,
+        "concurrency": logic.concurrency,
     }
 
 

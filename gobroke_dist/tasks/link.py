@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
 
 import redis
 from dramatiq.errors import ConnectionClosed
@@ -15,6 +15,8 @@ from gobroke_dist.keys import QueueKeys
 from gobroke_dist.metrics import Metrics
 from gobroke_dist.settings import Settings
 from gobroke_dist.tasks.scripts import Argument, ScriptName, command, script
+
+T = TypeVar("T")
 
 _FIRST_PAUSE = 0.02
 _QUICK_RETRIES = 4
@@ -64,12 +66,16 @@ class Link:
             ConnectionClosed: no answer.
             redis.ResponseError: Redis refused it.
         """
+        words = tuple(args)
+        return self.insist(lambda: self.call_once(name, keys, words))
+
+    def insist(self, call: Callable[[], T]) -> T:
+        """Make a call again after a connection error, quickly and a few times. Raises as ``call``."""
         pause = _FIRST_PAUSE
         deadline = time.monotonic() + self.settings.redis_timeout
-        words = tuple(args)
         for attempt in range(_QUICK_RETRIES + 1):
             try:
-                return self.call_once(name, keys, words)
+                return call()
             except (redis.ConnectionError, redis.TimeoutError) as error:
                 if attempt == _QUICK_RETRIES or time.monotonic() >= deadline:
                     raise ConnectionClosed(error) from None

@@ -102,3 +102,9 @@ def enqueue_call(
         keys.append(lane_of(queue, parcel.key))
         args += place_args(parcel, len(keys))
     return keys, args
+
+
+def accepted_of(message: dramatiq.Message[Any]) -> tuple[int, int] | None:
+    """Stand-in."""
+    found = message.options.get("accepted")
+    return (found[0], found[1]) if isinstance(found, list) else None

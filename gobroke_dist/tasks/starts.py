@@ -44,8 +44,9 @@ class Starts(Middleware):
 
     def before_process_message(self, broker: Broker, message: MessageProxy) -> None:
         """Note the start, if it matters. Raises ``SkipMessage`` when the message is another worker's by now."""
-        if isinstance(message, Delivered) and _may_be_the_last(broker, message) and not self._noted(message):
-            raise SkipMessage("this worker lost it")
+        if isinstance(message, Delivered) and not message.on_loop and may_be_the_last(broker, message):
+            if not self.note(message):
+                raise SkipMessage("this worker lost it")
 
     def after_process_message(
         self, broker: Broker, message: MessageProxy, *, result: Any = None, exception: BaseException | None = None
@@ -54,7 +55,8 @@ class Starts(Middleware):
         if exception is not None and isinstance(message, Delivered) and message.ticket.recovered:
             message.options["retries"] = max(message.options.get("retries", 0), message.ticket.attempt - 1)
 
-    def _noted(self, message: Delivered) -> bool:
+    def note(self, message: Delivered) -> bool:
+        """Note a start. False: the message is another worker's by now."""
         keys, ticket = self._link.keys(message.queue_name), message.ticket
         try:
             return bool(self._link.call("start", [keys.fences, keys.deliveries], [ticket.id, ticket.fence]))
@@ -63,7 +65,8 @@ class Starts(Middleware):
             return True
 
 
-def _may_be_the_last(broker: Broker, message: Delivered) -> bool:
+def may_be_the_last(broker: Broker, message: Delivered) -> bool:
+    """Whether it matters that Redis knows of this start."""
     if message.ticket.recovered:
         return True
     limit = attempts_of(broker, message.message)

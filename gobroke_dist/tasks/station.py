@@ -6,6 +6,7 @@ import logging
 import threading
 from collections import defaultdict
 from collections.abc import Sequence
+from concurrent.futures import Future
 from typing import Any
 from uuid import uuid4
 
@@ -13,13 +14,14 @@ import dramatiq
 import redis
 from dramatiq.common import iter_queue
 from dramatiq.errors import ConnectionClosed
+from dramatiq.worker import ConsumerThread
 
 from gobroke_dist.registry import new_node_id
 from gobroke_dist.tasks.delivery import Dispatch, OnCommitted, Ticket
+from gobroke_dist.tasks.desk import Desk
 from gobroke_dist.tasks.lease import Lease
 from gobroke_dist.tasks.link import Link
 from gobroke_dist.tasks.scripts import Argument
-from gobroke_dist.tasks.shelf import Shelf
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +37,8 @@ class Station:
         lease: for as long as it is renewed, what the worker holds is its own.
         draining: set when nothing more may be fetched.
         threads: how many messages it runs at once.
-        on_committed: called on the worker thread after each commit with what is to be dispatched then.
+        on_committed: called after each commit with what is to be dispatched then.
+        consumer_threads: Dramatiq's, by queue, as far as there are any.
     """
 
     def __init__(self, link: Link) -> None:
@@ -44,18 +47,25 @@ class Station:
         self.threads = 1
         self.on_committed: OnCommitted | None = None
         self._link = link
-        self._shelves: defaultdict[str, Shelf] = defaultdict(Shelf)
+        self.consumer_threads: dict[str, ConsumerThread] = {}
+        self._desks: defaultdict[str, Desk] = defaultdict(Desk)
         self.lease = self._new_lease()
 
-    def shelf(self, queue_name: str) -> Shelf:
+    def desk(self, queue_name: str) -> Desk:
         """What this process holds of a queue."""
-        return self._shelves[queue_name]
+        return self._desks[queue_name]
+
+    def takes_nothing(self, queue_name: str) -> bool:
+        """Whether no new messages of a queue may come here: the worker ends or is paused."""
+        thread = self.consumer_threads.get(queue_name)
+        return self.draining.is_set() or (thread is not None and thread.paused)
 
     def open(self) -> None:
         """Begin as a worker that Redis has never seen; a fork must not share its parent's id."""
         self.lease.stop()
         self.id = new_node_id(self._link.settings, "worker")
-        self._shelves.clear()
+        self._desks.clear()
+        self.consumer_threads.clear()
         self.draining.clear()
         self.lease = self._new_lease()
 
@@ -88,18 +98,19 @@ class Station:
             self._link.call("requeue", keys, args)
         except redis.ResponseError as error:
             raise ConnectionClosed(error) from None
-        self.shelf(queue_name).remove(tickets)
+        self.desk(queue_name).remove(tickets)
 
-    def committed(self, dispatches: list[Dispatch]) -> None:
-        """Pass on what a committed message addressed to DISPATCHED logics."""
+    def committed(self, dispatches: list[Dispatch]) -> Future[None] | None:
+        """Pass on what a committed message addressed to DISPATCHED logics. The future: it has been taken on."""
         if self.on_committed is None:
             log.error("%d messages for DISPATCHED logics are dropped: nobody runs those here", len(dispatches))
             self._link.count("dispatches_dropped", len(dispatches))
-            return
+            return None
         try:
-            self.on_committed(dispatches)
+            return self.on_committed(dispatches)
         except Exception:
             log.exception("passing on %d messages for DISPATCHED logics failed", len(dispatches))
+            return None
 
     def _new_lease(self) -> Lease:
         return Lease(self.id, self._link.settings, self._link.call, self._link.count)

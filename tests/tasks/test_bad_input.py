@@ -90,7 +90,7 @@ def test_w10_what_is_no_message_is_dead_at_once_and_halts_nothing(
 def test_w17_options_of_a_wrong_type_run_a_message_no_more_often_than_it_may(
     broker: OrderedBroker, monkeypatch: pytest.MonkeyPatch, options: dict[str, object]
 ) -> None:
-    monkeypatch.setattr("gobroke_dist.tasks.consumer.MAX_BACKOFF", 20)
+    monkeypatch.setattr("gobroke_dist.tasks.endings.MAX_BACKOFF", 20)
     attempts: list[int] = []
 
     def handle(message: Message, _: Transaction) -> None:

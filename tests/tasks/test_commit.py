@@ -3,13 +3,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+import pytest
 import redis
 
 from gobroke_dist.keys import ClusterKeys
 from gobroke_dist.message import Message
 from gobroke_dist.tasks.actors import to_dramatiq
 from gobroke_dist.tasks.broker import OrderedBroker
+from gobroke_dist.tasks.link import Link
 from gobroke_dist.tasks.transaction import Transaction
+from gobroke_dist.tasks.wire import Wire
 from gobroke_dist.wire.channel import unwrap
 from tests.eventually import eventually_sync
 from tests.tasks.conftest import Chat, Journal, declare, working
@@ -88,7 +91,19 @@ def test_w7_what_a_handler_sent_is_dropped_when_something_raises_after_its_last_
     subscription.close()
 
 
-def test_what_a_hook_enqueues_is_part_of_the_commit(broker: OrderedBroker) -> None:
+def note_scripts(monkeypatch: pytest.MonkeyPatch, way: type[Link | Wire], called: list[str]) -> None:
+    """Write down the names of the scripts that are run this way."""
+    method = "call_once" if way is Link else "run"
+    original = getattr(way, method)
+
+    def noted(self: object, name: str, *rest: object) -> object:
+        called.append(name)
+        return original(self, name, *rest)
+
+    monkeypatch.setattr(way, method, noted)
+
+
+def test_what_a_hook_enqueues_is_part_of_the_commit(broker: OrderedBroker, monkeypatch: pytest.MonkeyPatch) -> None:
     journal = Journal()
     declare(broker, lambda *_: None)
     declare(broker, lambda message, _: journal.note("next", message.json()["n"]), Chat("next"))
@@ -96,11 +111,11 @@ def test_what_a_hook_enqueues_is_part_of_the_commit(broker: OrderedBroker) -> No
     message = to_dramatiq(task("k", 0)).copy(options={"pipe_target": follower.asdict()})
     broker.enqueue(message)
     called: list[str] = []
-    original = broker.link.call
-    broker.link.call = lambda name, *rest: called.append(name) or original(name, *rest)  # type: ignore[method-assign,func-returns-value,assignment]
+    for way in (Link, Wire):
+        note_scripts(monkeypatch, way, called)
     with working(broker):
         eventually_sync(lambda: journal.of("next") == [7])
-    assert "commit" in called
+    assert "exchange" in called
     assert "enqueue" not in called
 
 

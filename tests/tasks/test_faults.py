@@ -171,7 +171,7 @@ def test_w18_a_reclaim_that_arrives_late_takes_nothing_that_was_fetched_since(
     consumer = broker.consume("chat", prefetch=4, timeout=100)
     queue, worker = broker.keys("chat"), broker.broker_id
     late = [*(queue.acks(worker), queue.done(worker), queue.ready, queue.fences, queue.deliveries), queue.bell]
-    number = broker.station.shelf("chat").next_call()
+    number = broker.station.desk("chat").next_call()
     send(broker, "k", 0)
     assert next(consumer) is not None
     assert broker.link.call("reclaim", late, [number]) == 0

@@ -21,5 +21,5 @@ if ARGV[4] == "1" and redis.call("HGET", queue.heads, key) == HALTED .. dead the
     put_first(queue, key, KEYS[3], id)
     return "first"
 end
-line_up(queue, id, ARGV[4] == "1", key, KEYS[3])
+line_up(queue, id, ARGV[4] == "1", key, KEYS[3], ARGV[3])
 return "last"

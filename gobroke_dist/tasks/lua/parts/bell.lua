@@ -4,3 +4,11 @@ local function ring(bell)
         redis.call("RPUSH", bell, "1")
     end
 end
+
+-- What this call has made ready of the queue that it takes from afterwards: {id, payload, key} of each, in order. It
+-- need not go by the ready list, and the bell need not be rung for it. Of other queues, nothing is at hand.
+local attended, at_hand
+
+local function is_attended(bell)
+    return bell == attended
+end

@@ -8,3 +8,9 @@ local RECOVERED, STARTED = "\255r", "\255s"
 local function forget_deliveries(deliveries, id)
     redis.call("HDEL", deliveries, id, id .. RECOVERED, id .. STARTED)
 end
+
+local function add_deliveries_of(fields, id)
+    fields[#fields + 1] = id
+    fields[#fields + 1] = id .. RECOVERED
+    fields[#fields + 1] = id .. STARTED
+end

@@ -44,12 +44,12 @@ local function is_alive(queue, id)
 end
 
 -- Puts a message, whose payload is stored, behind all others of its key.
-local function line_up(queue, id, keyed, key, lane)
+local function line_up(queue, id, keyed, key, lane, payload)
     if not keyed then
         redis.call("RPUSH", queue.ready, id)
         ring(queue.bell)
     elseif redis.call("HSETNX", queue.heads, key, id) == 1 then
-        make_head(queue, key, id)
+        make_head(queue, key, id, payload)
     else
         redis.call("RPUSH", lane, id)
         local head = redis.call("HGET", queue.heads, key)
@@ -79,7 +79,7 @@ local function place(queue, at, window, now)
         hold_until(queue, id, now + delay)
     else
         redis.call("HSET", queue.messages, id, payload)
-        line_up(queue, id, ARGV[at + 3] == "1", ARGV[at + 4], KEYS[tonumber(ARGV[at + 5])])
+        line_up(queue, id, ARGV[at + 3] == "1", ARGV[at + 4], KEYS[tonumber(ARGV[at + 5])], payload)
     end
     return true
 end

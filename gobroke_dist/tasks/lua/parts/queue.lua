@@ -25,11 +25,15 @@ local function is_mark(text)
     return string.byte(text) == 255
 end
 
-local function make_head(queue, key, id)
+local function make_head(queue, key, id, payload)
     redis.call("HSET", queue.heads, key, id)
     redis.call("HSET", queue.keys, id, key)
-    redis.call("RPUSH", queue.ready, id)
-    ring(queue.bell)
+    if is_attended(queue.bell) then
+        at_hand[#at_hand + 1] = { id, payload, key }
+    else
+        redis.call("RPUSH", queue.ready, id)
+        ring(queue.bell)
+    end
 end
 
 -- The head of a key is done: make the next of its lane that still has a payload the head, or free the key.
@@ -40,8 +44,9 @@ local function promote(queue, key, lane)
             redis.call("HDEL", queue.heads, key)
             return
         end
-        if redis.call("HEXISTS", queue.messages, id) == 1 then
-            make_head(queue, key, id)
+        local payload = redis.call("HGET", queue.messages, id)
+        if payload then
+            make_head(queue, key, id, payload)
             return
         end
         if id == PAUSED then
@@ -59,6 +64,6 @@ local function put_first(queue, key, lane, id)
         redis.call("HDEL", queue.keys, id)
         redis.call("HSET", queue.heads, key, PAUSED)
     else
-        make_head(queue, key, id)
+        make_head(queue, key, id, redis.call("HGET", queue.messages, id))
     end
 end

@@ -1,49 +1,130 @@
--- What commit, retry and reject have in common.
---
--- KEYS: 1 acks, 2 done, 3 deliveries, 4 lane, 5 dead, 6 dead_messages, 7-18 the message's queue,
---       then 12 for each queue that the effects enqueue on, then one lane for each enqueued message
--- ARGV: 1 id, 2 fence, 3 slot, 4 keyed, 5 key, 6 dedup window (ms), 7 payload, 8 delay (ms), then the effects:
---       "p", channel, data | "e", index of the queue's first key, id, payload, delay, keyed, key, index of the lane
--- Returns {standing, duplicates}: "held": done now; "done": this very call was carried out before, and its
---       reply was lost; "stale": the delivery was taken from this worker, nothing was done.
-local own = queue_at(7)
-local id, fence, keyed = ARGV[1], ARGV[2], ARGV[4] == "1"
+-- How deliveries end. Each settlement is SETTLEMENT_ARGS words of ARGV, and then its effects:
+--   operation ("commit", "retry", "reject"), id, fence, keyed, key, index of its lane in KEYS,
+--   payload (of a retry or a dead letter), delay (of a retry, ms; of a dead letter: 0 go on, 1 halt the key, 2 halt the
+--   whole logic), number of words of its effects
+--   effects: "p", channel, data | "e", index of a queue's first key, then what parts/place.lua reads
+local SETTLEMENT_ARGS = 9
 
-local function standing()
-    -- The fence alone would do, if the counter could not go back: a Redis restored from an older state has one.
-    if redis.call("HGET", own.fences, id) == fence and redis.call("SISMEMBER", KEYS[1], id) == 1 then
-        return "held"
+local function read_settlements(at, count)
+    local found = {}
+    for number = 1, count do
+        found[number] = {
+            operation = ARGV[at],
+            id = ARGV[at + 1],
+            fence = ARGV[at + 2],
+            key = ARGV[at + 3] == "1" and ARGV[at + 4],
+            lane = KEYS[tonumber(ARGV[at + 5])],
+            payload = ARGV[at + 6],
+            delay = tonumber(ARGV[at + 7]),
+            effects = at + SETTLEMENT_ARGS,
+        }
+        at = at + SETTLEMENT_ARGS + tonumber(ARGV[at + 8])
+        found[number].beyond = at
     end
-    return redis.call("HGET", KEYS[2], ARGV[3]) == fence and "done" or "stale"
+    return found
 end
 
--- SREM comes first: Redis lets a script whose first write needs no memory finish when memory is full.
-local function let_go()
-    redis.call("SREM", KEYS[1], id)
-    redis.call("HDEL", own.fences, id)
-    redis.call("HSET", KEYS[2], ARGV[3], fence)
-end
-
-local function forget()
-    redis.call("HDEL", own.messages, id)
-    forget_deliveries(KEYS[3], id)
-    if keyed then
-        redis.call("HDEL", own.keys, id)
+-- Where each delivery stands: "held" by this worker; "done" by a call whose reply was lost; "stale": taken from it.
+-- The fence alone would do, if the counter could not go back: a Redis restored from an older state has one.
+-- Returns the fences of all that are not stale.
+local function judge(found, own, acks, settled)
+    local ids = {}
+    for number, one in ipairs(found) do
+        ids[number] = one.id
     end
-end
-
-local function remove()
-    forget()
-    if keyed then
-        if redis.call("HGET", own.heads, ARGV[5]) == id then
-            promote(own, ARGV[5], KEYS[4])
+    local fences, acked = redis.call("HMGET", own.fences, unpack(ids)), redis.call("SMISMEMBER", acks, unpack(ids))
+    local over = {}
+    for number, one in ipairs(found) do
+        if fences[number] == one.fence and acked[number] == 1 then
+            one.standing = "held"
+        else
+            one.standing = string.find(settled, "," .. one.fence .. ",", 1, true) and "done" or "stale"
+        end
+        if one.standing ~= "stale" then
+            over[#over + 1] = one.fence
         end
     end
+    return "," .. table.concat(over, ",") .. ","
 end
 
-local function carry_out_effects()
-    local now, window, duplicates, at = redis_now(), tonumber(ARGV[6]), 0, 9
-    while ARGV[at] do
+-- Takes all that is held out of the worker's hands, and all that is committed out of the queue.
+-- HDEL comes first: Redis lets a script whose first write needs no memory finish when memory is full.
+local function let_go(found, own, acks, deliveries)
+    local held, committed, counts = {}, {}, {}
+    for _, one in ipairs(found) do
+        if one.standing == "held" then
+            held[#held + 1] = one.id
+            if one.operation == "commit" then
+                committed[#committed + 1] = one.id
+                add_deliveries_of(counts, one.id)
+            end
+        end
+    end
+    redis.call("HDEL", own.fences, "", unpack(held))
+    if #held > 0 then
+        redis.call("SREM", acks, unpack(held))
+    end
+    if #committed > 0 then
+        redis.call("HDEL", own.messages, unpack(committed))
+        redis.call("HDEL", own.keys, unpack(committed))
+        redis.call("HDEL", deliveries, unpack(counts))
+    end
+end
+
+-- The next of its key may run now.
+local function succeed(own, one)
+    if one.key and redis.call("HGET", own.heads, one.key) == one.id then
+        promote(own, one.key, one.lane)
+    end
+end
+
+local function forget(own, one, deliveries)
+    redis.call("HDEL", own.messages, one.id)
+    redis.call("HDEL", own.keys, one.id)
+    forget_deliveries(deliveries, one.id)
+end
+
+-- Its key stays taken, so that what comes after it waits.
+local function put_off(own, one, deliveries, now)
+    if redis.call("HDEL", own.messages, one.id) == 0 then
+        forget(own, one, deliveries) -- somebody deleted it while it ran
+        succeed(own, one)
+    elseif one.key and redis.call("LINDEX", one.lane, 0) == PAUSED then
+        redis.call("HSET", own.messages, one.id, one.payload)
+        put_first(own, one.key, one.lane, one.id)
+    else
+        redis.call("HSET", own.delayed, one.id, one.payload)
+        hold_until(own, one.id, now + one.delay)
+    end
+end
+
+-- Whether this call has halted the whole logic.
+local logic_halted = false
+
+-- It becomes a dead letter. Then the next of its key is made ready, or its key waits for an operator.
+local function bury(own, one, deliveries, now, dead, dead_messages)
+    local there, halts = redis.call("HEXISTS", own.messages, one.id) == 1, one.delay
+    forget(own, one, deliveries)
+    if there then
+        redis.call("ZADD", dead, now, one.id)
+        redis.call("HSET", dead_messages, one.id, one.payload)
+    end
+    if there and halts == 2 then
+        redis.call("HSET", own.counters, "halted", one.id)
+        logic_halted = true
+    end
+    if there and halts > 0 and one.key and redis.call("HGET", own.heads, one.key) == one.id then
+        redis.call("HSET", own.heads, one.key, HALTED .. one.id)
+        redis.call("HSET", own.halted, one.key, one.id)
+    else
+        succeed(own, one)
+    end
+end
+
+-- Returns how many enqueued messages were known already.
+local function carry_out_effects(one, window, now)
+    local duplicates, at = 0, one.effects
+    while at < one.beyond do
         if ARGV[at] == "p" then
             redis.call("PUBLISH", ARGV[at + 1], ARGV[at + 2])
             at = at + 3

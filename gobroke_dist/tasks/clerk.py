@@ -1,0 +1,198 @@
+"""What a worker does with the messages of one queue before they run, and after."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import redis
+from dramatiq.broker import Broker
+from dramatiq.errors import ConnectionClosed
+
+from gobroke_dist.tasks import exchange, letters
+from gobroke_dist.tasks.bell import LONGEST_WAIT
+from gobroke_dist.tasks.delivery import Delivered, Settlement, Standing, Ticket, Unplaced
+from gobroke_dist.tasks.exchange import Counter, Item
+from gobroke_dist.tasks.limits import attempts_of, halts_of
+from gobroke_dist.tasks.link import Link
+from gobroke_dist.tasks.parcel import Parcel, key_of, lane_of
+from gobroke_dist.tasks.scripts import Argument, queue_keys
+from gobroke_dist.tasks.station import Station
+
+log = logging.getLogger(__name__)
+
+Call = tuple[list[str], list[Argument]]
+
+
+class Clerk:
+    """Writes the calls of one queue, and acts on the answers. Who makes them holds the desk's turn.
+
+    Args:
+        broker: whose hooks are called.
+        link: the way to Redis, for what is rare.
+        station: this process as a worker.
+        queue_name: which queue.
+        at_once: how many of its messages this process can run at once.
+        starts_all: whether everything that is taken starts at once; then Redis notes starts by itself.
+    """
+
+    def __init__(
+        self, broker: Broker, *, link: Link, station: Station, queue_name: str, at_once: int, starts_all: bool = False
+    ) -> None:
+        self.queue_name = queue_name
+        self.desk = station.desk(queue_name)
+        self._broker = broker
+        self._link = link
+        self._station = station
+        self._keys = link.keys(queue_name)
+        self.watch = (_attempts(broker, queue_name) or 0) if starts_all else 0
+        self._counter = Counter(
+            self._keys,
+            worker=station.id,
+            lease=station.lease.milliseconds,
+            window=link.window,
+            at_once=at_once,
+            watch=self.watch,
+        )
+
+    # --- trips -----------------------------------------------------------------
+
+    def call(self, prefetch: int, *, batch: int) -> Call | None:
+        """What to ask Redis now; None: nothing.
+
+        Args:
+            prefetch: how many messages this process may hold.
+            batch: how many settlements to tell at most.
+        """
+        told = self.desk.batch(batch)
+        take = 0 if self._station.takes_nothing(self.queue_name) else prefetch - len(self.desk) + len(told)
+        if take <= 0 and not told:
+            return None
+        return self._counter.call(self.desk.next_call(), told, max(0, take))
+
+    def heard(self, reply: Any) -> Sequence[Item]:
+        """Act on Redis' answer. Returns what was taken."""
+        answer = exchange.read(reply)
+        if answer is None or not answer.leased:
+            self.desk.in_step = False
+            log.warning("queue %s: worker %s had lost its lease and takes it again", self.queue_name, self._station.id)
+        if answer is None:
+            return ()
+        self.desk.due = time.monotonic() + (LONGEST_WAIT if answer.wait is None else answer.wait)
+        told = self.desk.heard([ticket for ticket, _ in answer.items])
+        self._link.count("duplicates", answer.duplicates)
+        for settlement, (standing, why) in zip(told, answer.standings, strict=True):
+            self._conclude(settlement, standing, why)
+        return answer.items
+
+    def repair(self) -> None:
+        """After an error: have a lease, tell what is in doubt, and let Redis take back what was lost on the way here.
+
+        Raises:
+            ConnectionClosed: Redis does not answer; it is to be tried again.
+        """
+        try:
+            self._station.lease.cover(self.queue_name)
+            while self.desk.untold:
+                self.heard(self._link.insist(self._tell))
+            lost = self._link.call("reclaim", self._reclaim_keys(), [self.desk.next_call(), *self.desk.ids()])
+        except redis.ResponseError as error:  # out of memory, disk full, loading: what is held stays where it is
+            raise ConnectionClosed(error) from None
+        if lost:
+            log.warning("queue %s: %d messages were lost on the way here and go back", self.queue_name, lost)
+        self.desk.in_step = True
+
+    def _tell(self) -> Any:
+        call = self._counter.call(self.desk.next_call(), self.desk.batch(), 0)
+        return self._link.call_once("exchange", *call)
+
+    def _reclaim_keys(self) -> list[str]:
+        queue, worker = self._keys, self._station.id
+        return [
+            *(queue.acks(worker), queue.done(worker), queue.ready, queue.fences, queue.deliveries),
+            queue.bell,
+        ]
+
+    def _conclude(self, settlement: Settlement, standing: Standing, why: str) -> None:
+        settlement.standing = standing
+        ticket = settlement.ticket
+        if standing == "stale":
+            self._link.count("settlements_refused")
+            log.warning(
+                "queue %s: %s of %s refused: this worker lost it", self.queue_name, settlement.operation, ticket.id
+            )
+        elif standing == "failed":
+            self._link.count("settlements_failed")
+            log.error("queue %s: %s of %s failed: %s", self.queue_name, settlement.operation, ticket.id, why)
+        if settlement.message is not None and settlement.done:
+            self._follow_up(settlement, settlement.message)
+        if settlement.told is not None:
+            settlement.told()
+
+    def _follow_up(self, settlement: Settlement, message: Delivered) -> None:
+        for effect in message.effects:
+            if isinstance(effect, Parcel):
+                self._broker.emit_after("enqueue", effect.message, effect.delay or None)
+        if settlement.operation == "retry" and message.put_off is not None:
+            self._broker.emit_after("enqueue", message.put_off.message, message.put_off.delay)
+        if settlement.operation == "commit" and message.after_commit:
+            settlement.passed_on = self._station.committed(message.after_commit)
+
+    # --- messages --------------------------------------------------------------
+
+    def open(self, item: Item) -> Delivered | None:
+        """The message that was taken; None: it is not to run, and how it ends is on the desk."""
+        ticket, payload = item
+        if payload is None:
+            log.warning("queue %s: message %s was removed by somebody", self.queue_name, ticket.id)
+            self.desk.finish(Settlement("commit", ticket))
+            return None
+        try:
+            letter = letters.read(payload, queue=self.queue_name, redis_id=ticket.id)
+        except letters.Unreadable as error:
+            log.error("queue %s: message %s can't be read and is dead: %s", self.queue_name, ticket.id, error)
+            junk = letters.junk(payload, queue=self.queue_name, redis_id=ticket.id, error=error)
+            self.desk.finish(Settlement("reject", ticket, junk.encode()))
+            return None
+        if ticket.crashed and self._kills(ticket, letter):
+            return None
+        delivered = Delivered(letter.message, ticket)
+        if ticket.key is None and (letter.eta or key_of(letter.message) is not None):
+            delivered.unplaced = Unplaced(letter.eta, letter.revives)
+        return delivered
+
+    def _kills(self, ticket: Ticket, letter: letters.Letter) -> bool:
+        """Whether a message has used up its runs by ending the processes that ran it; then it is dead now."""
+        limit = attempts_of(self._broker, letter.message)
+        if limit is None or ticket.attempt <= limit:
+            return False
+        log.error("queue %s: message %s is dead: its process died, %d times", self.queue_name, ticket.id, limit)
+        halts = halts_of(self._broker, letter.message, reason="crashed")
+        self.desk.finish(Settlement("reject", ticket, letters.killer(letter.message, ticket).encode(), halts))
+        return True
+
+    def place(self, message: Delivered, unplaced: Unplaced) -> bool:
+        """Give a message its place that Redis handed out without knowing its key. Whether it may run now.
+
+        Raises:
+            ConnectionClosed: not known; calling again is safe.
+        """
+        queue, key, ticket = self._keys, key_of(message.message), message.ticket
+        keys = [queue.acks(self._station.id), queue.deliveries, lane_of(queue, key), *queue_keys(queue)]
+        args: list[Argument] = [ticket.id, ticket.fence, int(key is not None), key or ""]
+        args += [message.message.encode(), *unplaced]
+        if self._link.call("admit", keys, args) != b"run":
+            self.desk.remove([ticket])
+            return False
+        message.ticket = ticket._replace(key=key)
+        self.desk.add([message.ticket])
+        message.unplaced = None
+        return True
+
+
+def _attempts(broker: Broker, queue_name: str) -> int | None:
+    """How often the messages of a queue's own logic may start."""
+    actor = broker.actors.get(queue_name)
+    return None if actor is None else attempts_of(broker, actor.message())

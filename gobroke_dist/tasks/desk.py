@@ -1,0 +1,119 @@
+"""What this process holds of one queue, and what it has finished of it and Redis does not know yet."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterable, Sequence
+from itertools import islice
+
+from gobroke_dist.tasks.delivery import Settlement, Ticket
+
+BATCH = 64
+"""Settlements in one call: it must not keep Redis from others for long."""
+
+_BATCH_BYTES = 1 << 20
+
+
+class Desk:
+    """Tickets by id, and settlements in their order. It outlives consumers: Dramatiq makes a new one after each
+    connection error. Any thread may use it; between ``next_call`` and ``heard`` the caller must hold ``turn``.
+
+    Attributes:
+        turn: whoever has it is the one that talks to Redis about this queue.
+        in_step: Redis and the desk agree on what this process holds.
+        due: when the next message is due that waits for a time, by the monotonic clock.
+        answers: how many Redis has given.
+    """
+
+    def __init__(self) -> None:
+        self.turn = threading.Lock()
+        self.in_step = False
+        self.due = 0.0
+        self.answers = 0
+        self._tickets: dict[str, Ticket] = {}
+        self._changed = threading.Condition()
+        self._calls = 0
+        self._finished: deque[Settlement] = deque()
+        self._in_doubt: list[Settlement] = []
+
+    # --- what is held ----------------------------------------------------------
+
+    def __len__(self) -> int:
+        return len(self._tickets)
+
+    def add(self, tickets: Iterable[Ticket]) -> None:
+        """Note what was fetched."""
+        with self._changed:
+            self._tickets.update((ticket.id, ticket) for ticket in tickets)
+
+    def remove(self, tickets: Iterable[Ticket]) -> None:
+        """Note what was given back; who waits for room is woken."""
+        with self._changed:
+            self._drop(tickets)
+            self._changed.notify_all()
+
+    def ids(self) -> list[str]:
+        """The ids of all that is here."""
+        with self._changed:
+            return list(self._tickets)
+
+    def wait_for_room(self, size: int, timeout: float) -> bool:
+        """Wait until fewer than ``size`` tickets are here, ``timeout`` seconds at most."""
+        with self._changed:
+            return self._changed.wait_for(lambda: len(self._tickets) < size, timeout)
+
+    def wait_until_empty(self, timeout: float) -> bool:
+        """Wait until nothing is held, ``timeout`` seconds at most."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._tickets, timeout)
+
+    def wait_for_answer(self, answers: int, timeout: float) -> bool:
+        """Wait until Redis has given more than so many answers, ``timeout`` seconds at most."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self.answers > answers, timeout)
+
+    # --- what is finished ------------------------------------------------------
+
+    def finish(self, settlement: Settlement) -> None:
+        """Redis is to be told, after all that was finished before."""
+        self._finished.append(settlement)
+
+    @property
+    def untold(self) -> int:
+        """How many settlements Redis is still to be told, or has not confirmed."""
+        return len(self._in_doubt) + len(self._finished)
+
+    def next_call(self) -> int:
+        """A number larger than all before, so that a call that Redis sees late is refused."""
+        self._calls += 1
+        return self._calls
+
+    def batch(self, most: int = BATCH) -> list[Settlement]:
+        """What to tell in the next call; what is in doubt is told again first, and alone."""
+        if not self._in_doubt:
+            size = 0
+            for settlement in islice(self._finished, most):
+                size += settlement.size
+                if self._in_doubt and size > _BATCH_BYTES:
+                    break
+                self._in_doubt.append(settlement)
+            for _ in self._in_doubt:
+                self._finished.popleft()
+        return self._in_doubt
+
+    def heard(self, taken: Sequence[Ticket]) -> list[Settlement]:
+        """The call was answered: what was told is no longer held, what was taken is. Returns what was told."""
+        told, self._in_doubt = self._in_doubt, []
+        with self._changed:
+            self.answers += 1
+            self._drop(one.ticket for one in told)
+            self._tickets.update((ticket.id, ticket) for ticket in taken)
+            self._changed.notify_all()
+        return told
+
+    def _drop(self, tickets: Iterable[Ticket]) -> None:
+        for ticket in tickets:
+            if self._tickets.get(ticket.id) is ticket:
+                del self._tickets[ticket.id]
+

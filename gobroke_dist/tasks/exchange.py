@@ -1,0 +1,143 @@
+"""The one call that settles what a worker has finished and takes new messages: KEYS and ARGV of ``exchange.lua``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gobroke_dist.keys import QueueKeys
+from gobroke_dist.tasks.delivery import Publication, Settlement, Standing, Ticket
+from gobroke_dist.tasks.parcel import lane_of, place_args
+from gobroke_dist.tasks.scripts import Argument, queue_keys
+
+Item = tuple[Ticket, bytes | None]
+"""A message that was taken, and its payload; None: somebody removed it."""
+
+_STANDINGS: dict[bytes, Standing] = {b"held": "held", b"done": "done", b"stale": "stale"}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What Redis said.
+
+    Attributes:
+        leased: whether this worker's lease was valid; without it nothing was taken.
+        standings: of each settlement, with Redis' own words where it failed.
+        duplicates: how many of the enqueued messages were known already.
+        wait: seconds until a message is due that waits for a time; None: none does.
+        items: what was taken.
+    """
+
+    leased: bool
+    standings: Sequence[tuple[Standing, str]]
+    duplicates: int
+    wait: float | None
+    items: Sequence[Item]
+
+
+class Counter:
+    """Where one worker settles and takes the messages of one queue.
+
+    Args:
+        queue: which.
+        worker: this worker's id.
+        lease: its length, in milliseconds.
+        window: the dedup window, in milliseconds.
+        at_once: how many messages of the queue this process can run at once.
+        watch: from which attempt on Redis is to note that messages start, because all that is taken starts; 0: never.
+    """
+
+    def __init__(
+        self, queue: QueueKeys, *, worker: str, lease: int, window: int, at_once: int, watch: int = 0
+    ) -> None:
+        self._queue = queue
+        self._before: list[Argument] = [worker]
+        self._limits: list[Argument] = [lease, window]
+        self._process: list[Argument] = [at_once, watch]
+        own = queue_keys(queue)
+        self._own = [
+            *(queue.heartbeats, queue.acks(worker), queue.done(worker), queue.deliveries),
+            *(queue.dead, queue.dead_messages, *own),
+        ]
+        self._first_of = {queue.queue: len(self._own) - len(own) + 1}
+
+    def call(self, number: int, settlements: Sequence[Settlement], take: int) -> tuple[list[str], list[Argument]]:
+        """KEYS and ARGV.
+
+        Args:
+            number: larger than that of every call before.
+            settlements: to be told, in their order.
+            take: how many messages.
+        """
+        sheet = _Sheet(self._queue, self._own.copy(), self._first_of)
+        args = sheet.args
+        args += (*self._before, number, *self._limits, take, *self._process, len(settlements))
+        for settlement in settlements:
+            sheet.add(settlement)
+        return sheet.keys, args
+
+
+class _Sheet:
+    """KEYS and ARGV that are being written."""
+
+    def __init__(self, queue: QueueKeys, keys: list[str], first_of: dict[str, int]) -> None:
+        self.keys = keys
+        self.args: list[Argument] = []
+        self._queue = queue
+        self._first_of = first_of
+
+    def add(self, one: Settlement) -> None:
+        """What ``parts/settle.lua`` reads."""
+        ticket = one.ticket
+        lane = self._lane(self._queue, ticket.key)
+        keyed = int(ticket.key is not None)
+        args = self.args
+        args += (one.operation, ticket.id, ticket.fence, keyed, ticket.key or "", lane, one.payload, one.delay, 0)
+        first = len(args)
+        for effect in one.effects:
+            if isinstance(effect, Publication):
+                args += ("p", effect.channel, effect.data)
+            else:
+                queue = QueueKeys(self._queue.prefix, effect.queue)
+                args += ("e", self._first_key(queue), *place_args(effect, self._lane(queue, effect.key)))
+        args[first - 1] = len(args) - first
+
+    def _lane(self, queue: QueueKeys, key: str | None) -> int:
+        self.keys.append(lane_of(queue, key))
+        return len(self.keys)
+
+    def _first_key(self, queue: QueueKeys) -> int:
+        first = self._first_of.get(queue.queue)
+        if first is None:
+            first = len(self.keys) + 1
+            self._first_of = {**self._first_of, queue.queue: first}
+            self.keys += queue_keys(queue)
+        return first
+
+
+def read(reply: Any) -> Answer | None:
+    """What ``exchange.lua`` returned; None: a later call of this worker was carried out before."""
+    if reply[0] == b"late":
+        return None
+    state, standings, duplicates, now, wait, taken = reply
+    return Answer(
+        leased=state == b"ok",
+        standings=[_standing(one) for one in standings],
+        duplicates=duplicates,
+        wait=None if wait < 0 else wait / 1000,
+        items=list(_items(taken, now)),
+    )
+
+
+def _standing(text: bytes) -> tuple[Standing, str]:
+    known = _STANDINGS.get(text)
+    return (known, "") if known else ("failed", text.decode("utf-8", "replace"))
+
+
+def _items(taken: Iterable[Sequence[Any]], now: int) -> Iterable[Item]:
+    for id_, payload, key, fence, attempt, recovered in taken:
+        ticket = Ticket(
+            id_.decode(), None if key is None else key.decode(), fence, attempt, recovered > 0, recovered > 1, now
+        )
+        yield ticket, payload

@@ -1,0 +1,360 @@
+"""Runs the ``async def`` messages of one queue on the event loop: many at once, and none of them holds a thread."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any
+
+import redis
+import redis.asyncio
+from dramatiq import Broker
+from dramatiq.asyncio import get_event_loop_thread
+from dramatiq.broker import Consumer, MessageProxy
+from dramatiq.errors import ConnectionClosed
+from dramatiq.middleware import Middleware, Shutdown, SkipMessage, TimeLimit, TimeLimitExceeded
+
+from gobroke_dist.backends.redis.connection import connect
+from gobroke_dist.tasks.bell import Bell
+from gobroke_dist.tasks.clerk import Clerk
+from gobroke_dist.tasks.consumer import LONGEST_SLICE
+from gobroke_dist.tasks.delivery import Delivered, Settlement, Unplaced
+from gobroke_dist.tasks.endings import acknowledged, rejected
+from gobroke_dist.tasks.exchange import Item
+from gobroke_dist.tasks.hooks import Deliveries
+from gobroke_dist.tasks.link import Link
+from gobroke_dist.tasks.starts import Starts, may_be_the_last
+from gobroke_dist.tasks.station import Station
+from gobroke_dist.tasks.wire import AsyncWire
+
+log = logging.getLogger(__name__)
+_failures = logging.getLogger("dramatiq.worker.WorkerThread")  # where users look for what their actors raise
+
+Body = Callable[..., Awaitable[None]]
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
+_LAST_WORDS = 2.0
+_DRAINING_SLICE = 0.02
+_OWN_THREAD = frozenset({"dramatiq_abort", "django_dramatiq"})
+
+
+def loop_for(middleware: Sequence[Middleware]) -> asyncio.AbstractEventLoop | None:
+    """The loop on which messages may run; None: each needs a thread of its own.
+
+    That is so without Dramatiq's AsyncIO middleware, and with a middleware that does something to the thread on which
+    a message runs: one of those that are known to, or one with an attribute ``own_thread = True``.
+    """
+    thread = get_event_loop_thread()
+    if thread is None or any(map(_needs_thread, middleware)):
+        return None
+    return thread.loop
+
+
+def _needs_thread(middleware: Middleware) -> bool:
+    package = type(middleware).__module__.partition(".")[0]
+    return bool(getattr(middleware, "own_thread", package in _OWN_THREAD))
+
+
+class Lane:
+    """The messages of one queue that run on the event loop. It outlives consumers.
+
+    Each trip to Redis tells it what is finished and brings new messages. One is under way at a time; it tells at most
+    half of what may run, so that Redis settles one half while the loop runs the other.
+
+    Args:
+        broker: whose hooks are called, all of one message in one task.
+        clerk: writes the calls and reads the answers.
+        body: the actor's own coroutine function.
+        loop: where all this runs.
+        link: names the Redis.
+        deliveries, starts: the middleware that is spoken to directly.
+        concurrency: how many messages run at once.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        clerk: Clerk,
+        body: Body,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        link: Link,
+        deliveries: Deliveries,
+        starts: Starts,
+        concurrency: int,
+    ) -> None:
+        self._broker = broker
+        self._clerk = clerk
+        self._desk = clerk.desk
+        self._body = body
+        self._loop = loop
+        self._client = connect(link.settings)
+        self._wire = AsyncWire(self._client)
+        self._deliveries = deliveries
+        self._starts = starts
+        self._concurrency = concurrency
+        self._batch = max(1, concurrency // 2)
+        self._limits = _limits_of(broker)
+        self._running: set[asyncio.Task[None]] = set()
+        self._trips: asyncio.Task[None] | None = None
+        self._hungry = False
+        self._closing = False
+
+    # --- from other threads --------------------------------------------------------
+
+    def wake(self) -> None:
+        """There may be something to fetch."""
+        self._loop.call_soon_threadsafe(self._fetch)
+
+    def wait_until_idle(self, timeout: float) -> bool:
+        """Wait until nothing runs and everything is settled, ``timeout`` seconds at most."""
+        return self._desk.wait_until_empty(timeout)
+
+    def close(self) -> None:
+        """End what still runs; it is tried again elsewhere. Tell Redis what is finished."""
+        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(_LAST_WORDS * 3)
+
+    async def _close(self) -> None:
+        self._closing = True
+        for task in self._running:
+            task.cancel()
+        if self._running:
+            await asyncio.wait(self._running, timeout=_LAST_WORDS)
+        if self._trips is not None:
+            await asyncio.wait([self._trips], timeout=_LAST_WORDS)
+            self._trips.cancel()
+        await self._wire.close()
+        await self._client.aclose()
+
+    # --- trips ---------------------------------------------------------------------
+
+    def _fetch(self) -> None:
+        self._hungry = True
+        self._go()
+
+    def _go(self) -> None:
+        if self._trips is None:
+            self._trips = self._loop.create_task(self._make_trips(), name="lane")
+
+    async def _make_trips(self) -> None:
+        try:
+            pause = _FIRST_PAUSE
+            while self._hungry or self._desk.untold:
+                self._hungry = False
+                try:
+                    await self._trip()
+                    pause = _FIRST_PAUSE
+                except (redis.RedisError, ConnectionClosed, OSError) as error:
+                    log.warning("queue %s: %s; tried again in %.3g s", self._clerk.queue_name, error, pause)
+                    self._desk.in_step, self._hungry = False, True
+                    await asyncio.sleep(pause)
+                    pause = min(pause * 2, _LONGEST_PAUSE)
+        finally:
+            self._trips = None
+
+    async def _trip(self) -> None:
+        if not self._desk.in_step:
+            await asyncio.to_thread(self._clerk.repair)
+        call = self._clerk.call(self._concurrency, batch=self._batch)
+        if call is None:
+            return
+        try:
+            reply = await self._wire.run("exchange", *call)
+        except (redis.RedisError, OSError) as error:
+            log.info("queue %s: %s; what is in doubt is told again", self._clerk.queue_name, error)
+            self._desk.in_step, self._hungry = False, True
+            return
+        for item in self._clerk.heard(reply):
+            self._start(item)
+
+    # --- messages ------------------------------------------------------------------
+
+    def _start(self, item: Item) -> None:
+        message = self._clerk.open(item)
+        if message is None:
+            return
+        message.on_loop = True
+        task = self._loop.create_task(self._process(message))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def _process(self, message: Delivered) -> None:
+        """As Dramatiq's worker thread does it."""
+        try:
+            stolen = False
+            if message.unplaced is not None and not await self._place(message, message.unplaced):
+                return
+            if self._must_be_noted(message):
+                stolen = not await asyncio.to_thread(self._starts.note, message)
+            await self._perform(message, stolen=stolen)
+            await self._settle(message)
+        except Exception:
+            log.exception("queue %s: processing message %s failed", self._clerk.queue_name, message)
+
+    def _must_be_noted(self, message: Delivered) -> bool:
+        """Whether Redis must know that it starts, and did not note it when it handed it out."""
+        watch, ticket = self._clerk.watch, message.ticket
+        noted = watch > 0 and (ticket.recovered or ticket.attempt >= watch)
+        return not noted and may_be_the_last(self._broker, message)
+
+    async def _place(self, message: Delivered, unplaced: Unplaced) -> bool:
+        """Give it its place; whether it may run now. In a thread: it is rare."""
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                return await asyncio.to_thread(self._clerk.place, message, unplaced)
+            except (ConnectionClosed, redis.RedisError) as error:
+                log.warning("queue %s: %s has no place yet: %s", self._clerk.queue_name, message, error)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE)
+
+    async def _perform(self, message: Delivered, *, stolen: bool) -> None:
+        broker = self._broker
+        try:
+            broker.emit_before("process_message", message)
+            if stolen:
+                raise SkipMessage("this worker lost it")
+            if not message.failed:
+                await self._run(message)
+            broker.emit_after("process_message", message, result=None)
+        except SkipMessage as error:
+            if message.failed:
+                message.stuff_exception(error)
+            _failures.warning("Message %s was skipped.", message)
+            broker.emit_after("skip_message", message)
+        except BaseException as error:  # noqa: BLE001 - whatever it was, Dramatiq's hooks decide what follows
+            self._failed(message, error)
+        message.hooks_thread = None
+
+    async def _run(self, message: Delivered) -> None:
+        limit = self._limits(message)
+        try:
+            async with asyncio.timeout(limit) as scope:
+                await self._call(message)
+        except TimeoutError as error:
+            if scope.expired():
+                raise TimeLimitExceeded(f"it ran for longer than {limit:g} s") from error
+            raise
+        except asyncio.CancelledError as error:
+            if self._closing:
+                raise Shutdown("the worker ends") from error
+            raise
+
+    async def _call(self, message: Delivered) -> None:
+        if message.actor_name == self._clerk.queue_name:
+            await self._body(*message.args, **message.kwargs)
+        else:  # another tool's, for an actor that has no lane here
+            await asyncio.to_thread(self._broker.get_actor(message.actor_name), *message.args, **message.kwargs)
+
+    def _failed(self, message: Delivered, error: BaseException) -> None:
+        message.stuff_exception(error)
+        actor = self._broker.actors.get(message.actor_name)
+        throws = message.options.get("throws") or (actor and actor.options.get("throws"))
+        if throws and isinstance(error, throws):
+            _failures.info("Failed to process message %s with expected exception %s.", message, type(error).__name__)
+        else:
+            _failures.error("Failed to process message %s with unhandled exception.", message, exc_info=error)
+        self._broker.emit_after("process_message", message, exception=error)
+        if isinstance(error, Shutdown):
+            message.failed = False  # it is not its fault
+            message.postpone(0)
+
+    async def _settle(self, message: Delivered) -> None:
+        signal, end = ("nack", rejected) if message.failed else ("ack", acknowledged)
+        self._broker.emit_before(signal, message)
+        settlement = end(self._broker, message)
+        self._deliveries.forget(message)
+        message.settlement = settlement
+        followed = self._followed(settlement) if message.after_commit else None
+        self._desk.finish(settlement)
+        self._go()
+        if followed is not None:
+            await followed
+        self._broker.emit_after(signal, message)
+        message.clear_exception()
+
+    def _followed(self, settlement: Settlement) -> Coroutine[Any, Any, None]:
+        """Wait until what follows the commit has been taken on: so a message keeps its place among those that run."""
+        told = asyncio.Event()
+        settlement.told = told.set
+
+        async def wait() -> None:
+            await told.wait()
+            if settlement.passed_on is not None:
+                await asyncio.wrap_future(settlement.passed_on)
+
+        return wait()
+
+
+class LaneConsumer(Consumer):
+    """What Dramatiq sees of a lane: a consumer that never has a message for its threads.
+
+    Args:
+        lane: to wake when there is something to fetch.
+        link: the way to Redis.
+        station: this process as a worker.
+        queue_name: which queue.
+        timeout: milliseconds after which ``__next__`` answers None.
+    """
+
+    def __init__(self, lane: Lane, *, link: Link, station: Station, queue_name: str, timeout: int) -> None:
+        self._lane = lane
+        self._station = station
+        self._desk = station.desk(queue_name)
+        self._bell = Bell(link.blocking_client, link.keys(queue_name).bell, grace=link.settings.redis_timeout)
+        self._slice = min(timeout / 1000, LONGEST_SLICE)
+        self._grace = link.settings.drain_timeout
+        self._rung = True
+        self._failures = 0
+
+    def __next__(self) -> MessageProxy | None:
+        if self._station.draining.is_set():
+            self._lane.wait_until_idle(self._grace)
+            time.sleep(_DRAINING_SLICE)
+            return None
+        try:
+            self._listen()
+            self._failures = 0
+        except redis.RedisError:
+            self._bell.close()
+            self._rung = True
+            self._failures += 1
+            time.sleep(min(self._slice, 0.02 * 2**self._failures))
+        return None
+
+    def _listen(self) -> None:
+        if self._rung:
+            self._rung, answers = False, self._desk.answers
+            self._lane.wake()
+            self._desk.wait_for_answer(answers, self._slice)
+        if not self._bell.armed:
+            self._bell.arm(self._desk.due - time.monotonic())
+        self._rung = self._bell.wait(self._slice)
+
+    def ack(self, message: MessageProxy) -> None:
+        """Never called: the lane settles."""
+
+    def nack(self, message: MessageProxy) -> None:
+        """Never called: the lane settles."""
+
+    def close(self) -> None:
+        """Stop listening; when the worker ends, end the lane as well."""
+        self._bell.close()
+        if self._station.draining.is_set():
+            self._lane.close()
+
+
+def _limits_of(broker: Broker) -> Callable[[Delivered], float | None]:
+    """How long a message may run, in seconds, as Dramatiq's ``TimeLimit`` finds it; None: for ever."""
+    default = next((one.time_limit for one in broker.middleware if isinstance(one, TimeLimit)), None)
+    def limit_of(message: Delivered) -> float | None:
+        if default is None:
+            return None
+        actor = broker.get_actor(message.actor_name)
+        milliseconds = message.options.get("time_limit") or actor.options.get("time_limit", default)
+        return None if milliseconds == float("inf") else milliseconds / 1000
+
+    return limit_of

@@ -1,0 +1,61 @@
+--#include clock bell deliveries queue place settle take
+-- Settles what a worker has finished, and takes up to n messages for it: one trip for both.
+--
+-- KEYS: 1 heartbeats, 2 acks, 3 done, 4 deliveries, 5 dead, 6 dead_messages, 7-18 the queue; then, in any order, 12 for
+--       each other queue that effects enqueue on, and the lanes
+-- ARGV: 1 worker, 2 number of this call: with each one it grows, 3 lease (ms), 4 dedup window (ms), 5 n, 6 how many
+--       messages this process can run at once, 7 from which attempt on starts are noted (0: never),
+--       8 how many settlements, then those: parts/settle.lua
+-- Returns {"late"}: a later call was carried out before this one; or
+--       {state, standings, duplicates, now (ms), ms until the next message is due or -1, messages: parts/take.lua}
+--       state: "ok", or "lease": this worker's lease is not valid, and nothing was taken
+--       standings: of each settlement "held" (done now), "done" (by an earlier call, whose reply was lost), "stale" (the
+--       delivery was taken from this worker, and nothing was done), or "failed: " and why
+-- Atomic because: contract W7: what a handler sent is visible exactly when its message is gone; and an id must be in the
+--       ready list or in a worker's acks, with a fence, and never in between.
+local own, now, n, acks, done, deliveries = queue_at(7), redis_now(), tonumber(ARGV[5]), KEYS[2], KEYS[3], KEYS[4]
+local past = redis.call("HMGET", done, "call", "settled")
+if tonumber(ARGV[2]) <= tonumber(past[1] or "0") then
+    return { "late" }
+end
+local beat = redis.call("ZSCORE", KEYS[1], ARGV[1])
+local leased = beat and tonumber(beat) >= now - tonumber(ARGV[3])
+if n > 0 and leased and redis.call("HEXISTS", own.counters, "halted") == 0 then
+    attended, at_hand = own.bell, {}
+end
+
+local function settle(one)
+    if one.operation == "commit" then
+        succeed(own, one)
+    elseif one.operation == "retry" then
+        put_off(own, one, deliveries, now)
+    else
+        bury(own, one, deliveries, now, KEYS[5], KEYS[6])
+    end
+    return carry_out_effects(one, tonumber(ARGV[4]), now)
+end
+
+local standings, duplicates, settlements = {}, 0, read_settlements(9, tonumber(ARGV[8]))
+local settled = #settlements > 0 and judge(settlements, own, acks, past[2] or "") or past[2] or ""
+let_go(settlements, own, acks, deliveries)
+redis.call("HSET", done, "call", ARGV[2], "threads", ARGV[6], "settled", settled)
+for number, one in ipairs(settlements) do
+    standings[number] = one.standing
+    if one.standing == "held" then
+        local fine, answer = pcall(settle, one) -- a foreign key of a wrong type must not cost the others theirs
+        if fine then
+            duplicates = duplicates + answer
+        else
+            standings[number] = "failed: " .. (type(answer) == "table" and answer.err or tostring(answer))
+        end
+    end
+end
+
+local wait, taken = -1, {}
+if attended and logic_halted then
+    next_ones(own, 0)
+elseif attended then
+    wait = revive_due(own, now, n)
+    taken = take(own, acks, deliveries, n, tonumber(ARGV[7]))
+end
+return { leased and "ok" or "lease", standings, duplicates, now, wait, taken }
