@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
@@ -32,11 +30,17 @@ def current() -> Calling | None:
     return _current.get()
 
 
-@contextmanager
-def calling(run: Calling) -> Iterator[Calling]:
+class calling:
     """Make ``run`` the current one, in this task or thread and the tasks that it starts."""
-    token = _current.set(run)
-    try:
-        yield run
-    finally:
-        _current.reset(token)
+
+    __slots__ = ("_run", "_token")
+
+    def __init__(self, run: Calling) -> None:
+        self._run = run
+
+    def __enter__(self) -> Calling:
+        self._token = _current.set(self._run)
+        return self._run
+
+    def __exit__(self, *_: object) -> None:
+        _current.reset(self._token)

@@ -15,6 +15,7 @@ from gobroke_dist.calling import Calling
 from gobroke_dist.errors import CouldNotStartProcessor
 from gobroke_dist.logic import LogicBase, LogicType, Tick, is_async
 from gobroke_dist.message import Message
+from gobroke_dist.runner import Runner
 from gobroke_dist.runtime import Application, Runtime
 from gobroke_dist.settings import Settings
 from gobroke_dist.tasks import actors
@@ -47,20 +48,22 @@ class WorkerRole:
     def declare(self, logic: LogicBase) -> None:
         """Make the actor of a logic that runs in workers; nothing happens for any other."""
         if runs_in_workers(logic):
-            actors.declare(self.broker, logic, self._run)
+            actors.declare(self.broker, logic, self._run_async if is_async(logic) else self._run_blocking)
             if self._runtime is not None:
                 self._runtime.serve([logic])
 
     # --- one message -------------------------------------------------------------
 
-    def _run(self, logic: LogicBase, argument: Message | Tick, transaction: Transaction) -> Awaitable[None] | None:
-        runtime = self._running()
-        if isinstance(argument, Message):
+    def _run_async(self, logic: LogicBase, argument: Message | Tick, transaction: Transaction) -> Awaitable[None]:
+        return self._validated(logic, argument).run_async(logic, argument, Calling(transaction))
+
+    def _run_blocking(self, logic: LogicBase, argument: Message | Tick, transaction: Transaction) -> None:
+        self._validated(logic, argument).run_blocking(logic, argument, Calling(transaction))
+
+    def _validated(self, logic: LogicBase, argument: Message | Tick) -> Runner:
+        if logic.payload is not None and isinstance(argument, Message):
             payload.validate(logic, argument)
-        if is_async(logic):
-            return runtime.runner.run_async(logic, argument, Calling(transaction))
-        runtime.runner.run_blocking(logic, argument, Calling(transaction))
-        return None
+        return self._running().runner
 
     def _dispatch(self, committed: list[tuple[str, Message]]) -> Future[None]:
         """What a WORKER sent to a DISPATCHED logic runs here, once it is committed (contract D3).

@@ -13,8 +13,8 @@ from dramatiq.errors import ConnectionClosed
 
 from gobroke_dist.tasks import exchange, letters
 from gobroke_dist.tasks.bell import LONGEST_WAIT
-from gobroke_dist.tasks.delivery import Delivered, Settlement, Standing, Ticket, Unplaced
-from gobroke_dist.tasks.exchange import Counter, Item
+from gobroke_dist.tasks.delivery import Delivered, Item, Settlement, Standing, Ticket, Unplaced
+from gobroke_dist.tasks.exchange import Counter
 from gobroke_dist.tasks.limits import attempts_of, halts_of
 from gobroke_dist.tasks.link import Link
 from gobroke_dist.tasks.parcel import Parcel, key_of, lane_of
@@ -59,29 +59,35 @@ class Clerk:
 
     # --- trips -----------------------------------------------------------------
 
-    def call(self, prefetch: int, *, batch: int) -> Call | None:
+    def call(self, prefetch: int, *, batch: int, ahead: int = 0) -> Call | None:
         """What to ask Redis now; None: nothing.
 
         Args:
             prefetch: how many messages this process may hold.
             batch: how many settlements to tell at most.
+            ahead: how many messages to show of what comes after those that the settlements make ready.
         """
-        told = self.desk.batch(batch)
-        take = 0 if self._station.takes_nothing(self.queue_name) else prefetch - len(self.desk) + len(told)
-        if take <= 0 and not told:
+        telling = min(batch, self.desk.unsaid)
+        take = 0 if self._station.takes_nothing(self.queue_name) else max(0, prefetch - len(self.desk) + telling)
+        if not take and not telling:
             return None
-        return self._counter.call(self.desk.next_call(), told, max(0, take))
+        return self._counter.call(self.desk.next_call(), self.desk.batch(batch), take, ahead=ahead)
+
+    def call_ahead(self, settlement: Settlement) -> Call:
+        """Tell one settlement, after all that was told before, and take nothing but what it goes on with."""
+        self.desk.finish(settlement)
+        return self._counter.call(self.desk.next_call(), self.desk.batch(1), 0)
 
     def heard(self, reply: Any) -> Sequence[Item]:
         """Act on Redis' answer. Returns what was taken."""
         answer = exchange.read(reply)
-        if answer is None or not answer.leased:
+        if answer is None:
+            raise ConnectionClosed(ConnectionError("a later call was carried out before this one"))
+        if not answer.leased:
             self.desk.in_step = False
             log.warning("queue %s: worker %s had lost its lease and takes it again", self.queue_name, self._station.id)
-        if answer is None:
-            return ()
         self.desk.due = time.monotonic() + (LONGEST_WAIT if answer.wait is None else answer.wait)
-        told = self.desk.heard([ticket for ticket, _ in answer.items])
+        told = self.desk.heard([item.ticket for item in answer.items])
         self._link.count("duplicates", answer.duplicates)
         for settlement, (standing, why) in zip(told, answer.standings, strict=True):
             self._conclude(settlement, standing, why)
@@ -95,8 +101,8 @@ class Clerk:
         """
         try:
             self._station.lease.cover(self.queue_name)
-            while self.desk.untold:
-                self.heard(self._link.insist(self._tell))
+            while self.desk.under_way:
+                self.heard(self._link.insist(self._tell_again))
             lost = self._link.call("reclaim", self._reclaim_keys(), [self.desk.next_call(), *self.desk.ids()])
         except redis.ResponseError as error:  # out of memory, disk full, loading: what is held stays where it is
             raise ConnectionClosed(error) from None
@@ -104,8 +110,8 @@ class Clerk:
             log.warning("queue %s: %d messages were lost on the way here and go back", self.queue_name, lost)
         self.desk.in_step = True
 
-    def _tell(self) -> Any:
-        call = self._counter.call(self.desk.next_call(), self.desk.batch(), 0)
+    def _tell_again(self) -> Any:
+        call = self._counter.call(self.desk.next_call(), self.desk.in_doubt(), 0)
         return self._link.call_once("exchange", *call)
 
     def _reclaim_keys(self) -> list[str]:
@@ -144,7 +150,7 @@ class Clerk:
 
     def open(self, item: Item) -> Delivered | None:
         """The message that was taken; None: it is not to run, and how it ends is on the desk."""
-        ticket, payload = item
+        ticket, payload, followers = item
         if payload is None:
             log.warning("queue %s: message %s was removed by somebody", self.queue_name, ticket.id)
             self.desk.finish(Settlement("commit", ticket))
@@ -161,6 +167,7 @@ class Clerk:
         delivered = Delivered(letter.message, ticket)
         if ticket.key is None and (letter.eta or key_of(letter.message) is not None):
             delivered.unplaced = Unplaced(letter.eta, letter.revives)
+        delivered.followers.extend(followers)
         return delivered
 
     def _kills(self, ticket: Ticket, letter: letters.Letter) -> bool:

@@ -12,23 +12,30 @@ from typing import cast
 import redis
 from dramatiq.broker import Broker, Consumer, MessageProxy
 from dramatiq.errors import ConnectionClosed
+from dramatiq.worker import _WorkQueueItem
 
 from gobroke_dist.tasks.bell import Bell
 from gobroke_dist.tasks.clerk import Clerk
-from gobroke_dist.tasks.delivery import Delivered, Settlement
+from gobroke_dist.tasks.delivery import Delivered, Item, Settlement
 from gobroke_dist.tasks.desk import BATCH
 from gobroke_dist.tasks.endings import acknowledged, rejected
-from gobroke_dist.tasks.exchange import Item
 from gobroke_dist.tasks.hooks import Deliveries
 from gobroke_dist.tasks.link import Link
 from gobroke_dist.tasks.station import Station
 from gobroke_dist.tasks.wire import Wire
+from gobroke_dist.tasks.work_queue import WorkQueue
 
 log = logging.getLogger(__name__)
 
 LONGEST_SLICE = 1.0
 _DRAINING_SLICE = 0.02
 _PATIENCE = 6
+
+AHEAD = 16
+"""Messages of one key that a process goes on with before it waits for answers."""
+
+_FEW = 2  # messages in hand: then a key is the only one, or nearly
+_QUICK = 0.005  # seconds that a message takes at most, to make it worth while
 
 
 class OrderedConsumer(Consumer):
@@ -112,7 +119,19 @@ class OrderedConsumer(Consumer):
         if not self._bell.armed:
             self._bell.arm(self._desk.due - time.monotonic())
         self._rung = self._bell.wait(self._slice)
+        if self._desk.under_way:
+            self._hear_late()
         return None
+
+    def _hear_late(self) -> None:
+        """Receive answers that nobody has received, because what came next takes long."""
+        if self._desk.turn.acquire(blocking=False):
+            try:
+                self._hear_all()
+            except redis.RedisError as error:
+                self._recover(error)
+            finally:
+                self._desk.turn.release()
 
     def _fetch(self) -> None:
         if not self._desk.untold and not self._desk.wait_for_room(self.prefetch, self._slice):
@@ -154,19 +173,81 @@ class OrderedConsumer(Consumer):
 
     def _trip(self) -> Sequence[Item]:
         """One exchange with Redis. Raises ``ConnectionClosed``: nothing is lost, and it is to be tried again."""
-        if not self._desk.in_step:
-            self._clerk.repair()
-        call = self._clerk.call(self.prefetch, batch=BATCH)
-        if call is None:
-            return ()
         try:
-            return self._clerk.heard(self._wire.run("exchange", *call))
+            self._hear_all()
+            if not self._desk.in_step:
+                self._clerk.repair()
+            ahead = AHEAD if len(self._desk) <= _FEW else 0
+            call = self._clerk.call(self.prefetch, batch=BATCH, ahead=ahead)
+            return () if call is None else self._clerk.heard(self._wire.run("exchange", *call))
         except redis.RedisError as error:
-            log.info("queue %s: %s; what is in doubt is told again", self.queue_name, error)
-            self._desk.in_step = False
-            self._rung = True
-            self._clerk.repair()
+            self._recover(error)
             return ()
+
+    def _hear_all(self) -> None:
+        """Receive the answers to all calls that are under way."""
+        while self._desk.under_way and self._desk.in_step:
+            self._clerk.heard(self._wire.receive())
+
+    def _recover(self, error: Exception) -> None:
+        """After an error on the way to Redis. Raises ``ConnectionClosed``: it lasts."""
+        log.info("queue %s: %s; what is in doubt is told again", self.queue_name, error)
+        self._wire.close()
+        self._desk.in_step = False
+        self._rung = True
+        self._clerk.repair()
+
+    def _go_on(self, message: Delivered, settlement: Settlement) -> bool:
+        """Tell Redis of a message, and go on with the next of its key without waiting for the answer.
+
+        Only where the answer is certain unless Redis or the way to it fails, and what would be waited for is most of
+        the time that a message takes. Redis hears of the first before the second starts, even if this process is
+        killed then: what is sent is on its way.
+
+        Returns False if that can't be; then nothing was done.
+        """
+        if not self._may_go_on(message, settlement) or not self._desk.turn.acquire(blocking=False):
+            return False
+        try:
+            if self._desk.unsaid or not self._desk.in_step:
+                return False
+            follower = message.followers.popleft()
+            settlement.goes_on = follower.ticket
+            try:
+                self._wire.send("exchange", *self._clerk.call_ahead(settlement))
+                if self._desk.under_way >= AHEAD:
+                    self._hear_all()
+            except redis.RedisError as error:
+                self._recover(error)
+            if settlement.standing == "stale":
+                return True
+            self._desk.add([follower.ticket])
+            following = self._opened([follower])
+        finally:
+            self._desk.turn.release()
+        for one in following:
+            one.followers = message.followers
+            self._keep(one)
+        return True
+
+    def _may_go_on(self, message: Delivered, settlement: Settlement) -> bool:
+        return (
+            bool(message.followers)
+            and settlement.operation == "commit"
+            and not message.after_commit
+            and time.monotonic() - message.began < _QUICK
+            and self._station.lease.is_held
+            and not self._station.takes_nothing(self.queue_name)
+        )
+
+    def _keep(self, message: Delivered) -> None:
+        """Hand a message to this very thread, if it is one of Dramatiq's."""
+        queue = getattr(threading.current_thread(), "work_queue", None)
+        actor = self._broker.actors.get(message.actor_name)
+        if isinstance(queue, WorkQueue) and actor is not None:
+            queue.keep(_WorkQueueItem(actor.priority, message))
+        else:
+            self._hand_over([message])
 
     def _opened(self, items: Sequence[Item]) -> list[Delivered]:
         """Those that may run now."""
@@ -195,7 +276,12 @@ class OrderedConsumer(Consumer):
         """
         delivered = cast(Delivered, message)
         if delivered.settlement is None:
-            self._finish(acknowledged(self._broker, delivered), delivered)
+            settlement = acknowledged(self._broker, delivered)
+            if delivered.followers and self._go_on(delivered, settlement):
+                delivered.settlement = settlement
+                self._deliveries.forget(delivered)
+                return
+            self._finish(settlement, delivered)
         self._settle(delivered)
 
     def nack(self, message: MessageProxy) -> None:

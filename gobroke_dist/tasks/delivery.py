@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -40,6 +41,20 @@ class Ticket(NamedTuple):
     at: int = 0
 
 
+class Item(NamedTuple):
+    """A message that was taken.
+
+    Attributes:
+        ticket: its delivery.
+        payload: None: somebody removed it.
+        followers: what comes after it in its order, for a worker that goes on without waiting for answers.
+    """
+
+    ticket: Ticket
+    payload: bytes | None
+    followers: tuple[Item, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Publication:
     """A datum for a pub/sub channel."""
@@ -73,6 +88,8 @@ class Delivered(MessageProxy):
         put_off: the next try, when the message is to be retried; its delay counts from when Redis hears of it.
         settlement: how it ends, once that is decided.
         told: set when Redis has been told how it ends; None: nobody waits for that.
+        followers: what comes after it in its order, if this process may go on with that without waiting for answers.
+        began: when its hooks began, by the monotonic clock.
         unplaced: None: it has its place.
         on_loop: its hooks and its handler run on the event loop, and not on a thread of its own.
         hooks_thread: while Dramatiq's after-hooks run: the thread they run on. A task that outlives its handler
@@ -91,6 +108,8 @@ class Delivered(MessageProxy):
         self.put_off: Parcel | None = None
         self.settlement: Settlement | None = None
         self.told: threading.Event | None = None
+        self.followers: deque[Item] = deque()
+        self.began = 0.0
         self.unplaced: Unplaced | None = None
         self.on_loop = False
         self.hooks_thread: int | None = None
@@ -142,6 +161,7 @@ class Settlement:
         message: what was processed; None: it never came to that.
         standing: what Redis said; None: nothing yet.
         told: called when Redis has said it; None: nobody waits for that.
+        goes_on: the next message of its key, which this worker starts without waiting for Redis' answer.
         passed_on: done when the process has taken on what is to follow the commit.
     """
 
@@ -153,6 +173,7 @@ class Settlement:
     message: Delivered | None = None
     standing: Standing | None = None
     told: Callable[[], None] | None = None
+    goes_on: Ticket | None = None
     passed_on: Future[None] | None = None
 
     @property

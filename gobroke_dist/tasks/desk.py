@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Iterable, Sequence
-from itertools import islice
 
 from gobroke_dist.tasks.delivery import Settlement, Ticket
 
@@ -35,7 +34,7 @@ class Desk:
         self._changed = threading.Condition()
         self._calls = 0
         self._finished: deque[Settlement] = deque()
-        self._in_doubt: list[Settlement] = []
+        self._under_way: deque[list[Settlement]] = deque()
 
     # --- what is held ----------------------------------------------------------
 
@@ -80,9 +79,19 @@ class Desk:
         self._finished.append(settlement)
 
     @property
-    def untold(self) -> int:
-        """How many settlements Redis is still to be told, or has not confirmed."""
-        return len(self._in_doubt) + len(self._finished)
+    def unsaid(self) -> int:
+        """How many settlements have not been put into a call."""
+        return len(self._finished)
+
+    @property
+    def under_way(self) -> int:
+        """How many calls have not been answered."""
+        return len(self._under_way)
+
+    @property
+    def untold(self) -> bool:
+        """Whether there is a settlement that Redis has not confirmed."""
+        return bool(self._finished or self._under_way)
 
     def next_call(self) -> int:
         """A number larger than all before, so that a call that Redis sees late is refused."""
@@ -90,21 +99,22 @@ class Desk:
         return self._calls
 
     def batch(self, most: int = BATCH) -> list[Settlement]:
-        """What to tell in the next call; what is in doubt is told again first, and alone."""
-        if not self._in_doubt:
-            size = 0
-            for settlement in islice(self._finished, most):
-                size += settlement.size
-                if self._in_doubt and size > _BATCH_BYTES:
-                    break
-                self._in_doubt.append(settlement)
-            for _ in self._in_doubt:
-                self._finished.popleft()
-        return self._in_doubt
+        """What to tell in the next call. Until it is answered, it is in doubt."""
+        batch: list[Settlement] = []
+        size = 0
+        while self._finished and len(batch) < most and size < _BATCH_BYTES:
+            batch.append(self._finished.popleft())
+            size += batch[-1].size
+        self._under_way.append(batch)
+        return batch
+
+    def in_doubt(self) -> list[Settlement]:
+        """What the oldest call told that has no answer."""
+        return self._under_way[0]
 
     def heard(self, taken: Sequence[Ticket]) -> list[Settlement]:
-        """The call was answered: what was told is no longer held, what was taken is. Returns what was told."""
-        told, self._in_doubt = self._in_doubt, []
+        """The oldest call was answered: what was told is no longer held, what was taken is. Returns what was told."""
+        told = self._under_way.popleft()
         with self._changed:
             self.answers += 1
             self._drop(one.ticket for one in told)
@@ -116,4 +126,3 @@ class Desk:
         for ticket in tickets:
             if self._tickets.get(ticket.id) is ticket:
                 del self._tickets[ticket.id]
-

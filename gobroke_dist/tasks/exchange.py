@@ -7,12 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from gobroke_dist.keys import QueueKeys
-from gobroke_dist.tasks.delivery import Publication, Settlement, Standing, Ticket
+from gobroke_dist.tasks.delivery import Item, Publication, Settlement, Standing, Ticket
 from gobroke_dist.tasks.parcel import lane_of, place_args
 from gobroke_dist.tasks.scripts import Argument, queue_keys
-
-Item = tuple[Ticket, bytes | None]
-"""A message that was taken, and its payload; None: somebody removed it."""
 
 _STANDINGS: dict[bytes, Standing] = {b"held": "held", b"done": "done", b"stale": "stale"}
 
@@ -48,9 +45,7 @@ class Counter:
         watch: from which attempt on Redis is to note that messages start, because all that is taken starts; 0: never.
     """
 
-    def __init__(
-        self, queue: QueueKeys, *, worker: str, lease: int, window: int, at_once: int, watch: int = 0
-    ) -> None:
+    def __init__(self, queue: QueueKeys, *, worker: str, lease: int, window: int, at_once: int, watch: int = 0) -> None:
         self._queue = queue
         self._before: list[Argument] = [worker]
         self._limits: list[Argument] = [lease, window]
@@ -62,17 +57,20 @@ class Counter:
         ]
         self._first_of = {queue.queue: len(self._own) - len(own) + 1}
 
-    def call(self, number: int, settlements: Sequence[Settlement], take: int) -> tuple[list[str], list[Argument]]:
+    def call(
+        self, number: int, settlements: Sequence[Settlement], take: int, *, ahead: int = 0
+    ) -> tuple[list[str], list[Argument]]:
         """KEYS and ARGV.
 
         Args:
             number: larger than that of every call before.
             settlements: to be told, in their order.
             take: how many messages.
+            ahead: how many messages to show of what comes after those that this call makes ready.
         """
         sheet = _Sheet(self._queue, self._own.copy(), self._first_of)
         args = sheet.args
-        args += (*self._before, number, *self._limits, take, *self._process, len(settlements))
+        args += (*self._before, number, *self._limits, take, *self._process, ahead, len(settlements))
         for settlement in settlements:
             sheet.add(settlement)
         return sheet.keys, args
@@ -93,7 +91,8 @@ class _Sheet:
         lane = self._lane(self._queue, ticket.key)
         keyed = int(ticket.key is not None)
         args = self.args
-        args += (one.operation, ticket.id, ticket.fence, keyed, ticket.key or "", lane, one.payload, one.delay, 0)
+        args += (one.operation, ticket.id, ticket.fence, keyed, ticket.key or "", lane, one.payload, one.delay)
+        args += (one.goes_on.id, one.goes_on.fence, 0) if one.goes_on else ("", "", 0)
         first = len(args)
         for effect in one.effects:
             if isinstance(effect, Publication):
@@ -136,8 +135,12 @@ def _standing(text: bytes) -> tuple[Standing, str]:
 
 
 def _items(taken: Iterable[Sequence[Any]], now: int) -> Iterable[Item]:
-    for id_, payload, key, fence, attempt, recovered in taken:
-        ticket = Ticket(
-            id_.decode(), None if key is None else key.decode(), fence, attempt, recovered > 0, recovered > 1, now
-        )
-        yield ticket, payload
+    for id_, payload, key_, fence, attempt, recovered, followers in taken:
+        key = None if key_ is None else key_.decode()
+        ticket = Ticket(id_.decode(), key, fence, attempt, recovered > 0, recovered > 1, now)
+        yield Item(ticket, payload, tuple(_followers(followers, key, now)) if followers else ())
+
+
+def _followers(followers: Iterable[Sequence[Any]], key: str | None, now: int) -> Iterable[Item]:
+    for id_, payload, fence in followers:
+        yield Item(Ticket(id_.decode(), key, fence, 1, recovered=False, crashed=False, at=now), payload)

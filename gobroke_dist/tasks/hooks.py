@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from contextvars import ContextVar
 from typing import Any
 
@@ -25,6 +26,7 @@ from dramatiq.worker import ConsumerThread
 
 from gobroke_dist.tasks.delivery import Delivered
 from gobroke_dist.tasks.station import Station
+from gobroke_dist.tasks.work_queue import WorkQueue
 
 _LOOP_STARTS_WITHIN = 5.0
 MAX_RETRIES = 4
@@ -89,6 +91,7 @@ class Deliveries(Middleware):
         """Note the message."""
         if isinstance(message, Delivered):
             self._current.set(message)
+            message.began = time.monotonic()
 
     def after_process_message(
         self, broker: Broker, message: MessageProxy, *, result: Any = None, exception: BaseException | None = None
@@ -103,6 +106,7 @@ class Deliveries(Middleware):
     def before_worker_boot(self, broker: Broker, worker: Worker) -> None:
         """A worker starts."""
         self._station.open()
+        worker.work_queue = WorkQueue()
 
     def after_consumer_thread_boot(self, broker: Broker, thread: ConsumerThread) -> None:
         """Messages that come with the answer to a settlement go through it to the worker threads."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
+import math
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
@@ -21,12 +21,12 @@ from gobroke_dist.backends.redis.connection import connect
 from gobroke_dist.tasks.bell import Bell
 from gobroke_dist.tasks.clerk import Clerk
 from gobroke_dist.tasks.consumer import LONGEST_SLICE
-from gobroke_dist.tasks.delivery import Delivered, Settlement, Unplaced
+from gobroke_dist.tasks.deadlines import Deadlines
+from gobroke_dist.tasks.delivery import Delivered, Item, Settlement, Unplaced
 from gobroke_dist.tasks.endings import acknowledged, rejected
-from gobroke_dist.tasks.exchange import Item
 from gobroke_dist.tasks.hooks import Deliveries
 from gobroke_dist.tasks.link import Link
-from gobroke_dist.tasks.starts import Starts, may_be_the_last
+from gobroke_dist.tasks.starts import Starts
 from gobroke_dist.tasks.station import Station
 from gobroke_dist.tasks.wire import AsyncWire
 
@@ -98,6 +98,7 @@ class Lane:
         self._concurrency = concurrency
         self._batch = max(1, concurrency // 2)
         self._limits = _limits_of(broker)
+        self._deadlines = Deadlines(loop)
         self._running: set[asyncio.Task[None]] = set()
         self._trips: asyncio.Task[None] | None = None
         self._hungry = False
@@ -126,6 +127,7 @@ class Lane:
         if self._trips is not None:
             await asyncio.wait([self._trips], timeout=_LAST_WORDS)
             self._trips.cancel()
+        self._deadlines.close()
         await self._wire.close()
         await self._client.aclose()
 
@@ -198,7 +200,7 @@ class Lane:
         """Whether Redis must know that it starts, and did not note it when it handed it out."""
         watch, ticket = self._clerk.watch, message.ticket
         noted = watch > 0 and (ticket.recovered or ticket.attempt >= watch)
-        return not noted and may_be_the_last(self._broker, message)
+        return not noted and self._starts.last.may_be(message)
 
     async def _place(self, message: Delivered, unplaced: Unplaced) -> bool:
         """Give it its place; whether it may run now. In a thread: it is rare."""
@@ -230,18 +232,22 @@ class Lane:
         message.hooks_thread = None
 
     async def _run(self, message: Delivered) -> None:
-        limit = self._limits(message)
+        task, limit = asyncio.current_task(), self._limits(message)
+        assert task is not None
+        self._deadlines.start(task, limit)
+        late = False
         try:
-            async with asyncio.timeout(limit) as scope:
-                await self._call(message)
-        except TimeoutError as error:
-            if scope.expired():
-                raise TimeLimitExceeded(f"it ran for longer than {limit:g} s") from error
-            raise
+            await self._call(message)
         except asyncio.CancelledError as error:
+            late = self._deadlines.stop(task)
+            if late:
+                raise TimeLimitExceeded(f"it ran for longer than {limit:g} s") from error
             if self._closing:
                 raise Shutdown("the worker ends") from error
             raise
+        finally:
+            if not late:
+                self._deadlines.stop(task)
 
     async def _call(self, message: Delivered) -> None:
         if message.actor_name == self._clerk.queue_name:
@@ -347,14 +353,15 @@ class LaneConsumer(Consumer):
             self._lane.close()
 
 
-def _limits_of(broker: Broker) -> Callable[[Delivered], float | None]:
-    """How long a message may run, in seconds, as Dramatiq's ``TimeLimit`` finds it; None: for ever."""
+def _limits_of(broker: Broker) -> Callable[[Delivered], float]:
+    """How long a message may run, in seconds, as Dramatiq's ``TimeLimit`` finds it."""
     default = next((one.time_limit for one in broker.middleware if isinstance(one, TimeLimit)), None)
-    def limit_of(message: Delivered) -> float | None:
+
+    def limit_of(message: Delivered) -> float:
         if default is None:
-            return None
+            return math.inf
         actor = broker.get_actor(message.actor_name)
         milliseconds = message.options.get("time_limit") or actor.options.get("time_limit", default)
-        return None if milliseconds == float("inf") else milliseconds / 1000
+        return float(milliseconds) / 1000
 
     return limit_of

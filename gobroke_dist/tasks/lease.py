@@ -46,11 +46,17 @@ class Lease:
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._rescue_from = 0.0
+        self._held_until = 0.0
 
     @property
     def milliseconds(self) -> int:
         """How long one renewal holds."""
         return int(self._settings.worker_lease * 1000)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether this worker's messages are certainly its own, as far as it can tell without asking."""
+        return time.monotonic() < self._held_until
 
     def cover(self, queue: str) -> None:
         """Hold the lease for one more queue, from now on.
@@ -74,7 +80,9 @@ class Lease:
             for queue in queues.values():
                 keys += self._queue_keys(queue)
             ttl = int(self._settings.dead_message_ttl * 1000)
+            asked = time.monotonic()
             late, gone = self._call("renew", keys, [self.worker, self.milliseconds, ttl, *queues])
+            self._held_until = asked + self._settings.worker_lease
             if late:
                 # Perhaps Redis stood still, and the others are as late as this worker: let them renew first.
                 log.warning("the worker's lease had run out; it is renewed")

@@ -53,7 +53,7 @@ def read(payload: bytes, *, queue: str, redis_id: str) -> Letter:
         fields = _decoded(payload)
         options, kwargs = fields["options"], fields["kwargs"]
         rest = fields["actor_name"], tuple(fields["args"]), fields["message_id"], fields["message_timestamp"]
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - an encoder of the application's own may raise anything
         raise Unreadable(f"not a message: {error!r}") from None
     actor_name, args, message_id, timestamp = rest
     if not isinstance(options, dict) or not isinstance(kwargs, dict):

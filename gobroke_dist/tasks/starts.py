@@ -26,11 +26,16 @@ class Starts(Middleware):
     ``recover.lua`` tells from the order in which they were fetched; see ``docs/adr/0007``.
 
     Args:
+        broker: whose actors say how often their messages may start.
         link: the way to Redis.
         station: this process as a worker; it is told how many messages it runs at once.
+
+    Attributes:
+        last: which starts matter.
     """
 
-    def __init__(self, link: Link, station: Station) -> None:
+    def __init__(self, broker: Broker, link: Link, station: Station) -> None:
+        self.last = LastStarts(broker)
         self._link = link
         self._station = station
 
@@ -44,9 +49,10 @@ class Starts(Middleware):
 
     def before_process_message(self, broker: Broker, message: MessageProxy) -> None:
         """Note the start, if it matters. Raises ``SkipMessage`` when the message is another worker's by now."""
-        if isinstance(message, Delivered) and not message.on_loop and may_be_the_last(broker, message):
-            if not self.note(message):
-                raise SkipMessage("this worker lost it")
+        if not isinstance(message, Delivered) or message.on_loop:  # of those on the loop, the lane sees to it
+            return
+        if self.last.may_be(message) and not self.note(message):
+            raise SkipMessage("this worker lost it")
 
     def after_process_message(
         self, broker: Broker, message: MessageProxy, *, result: Any = None, exception: BaseException | None = None
@@ -65,9 +71,27 @@ class Starts(Middleware):
             return True
 
 
-def may_be_the_last(broker: Broker, message: Delivered) -> bool:
-    """Whether it matters that Redis knows of this start."""
-    if message.ticket.recovered:
-        return True
-    limit = attempts_of(broker, message.message)
-    return limit is not None and message.ticket.attempt >= limit
+class LastStarts:
+    """Knows for which messages it matters that Redis knows of their start.
+
+    Args:
+        broker: whose actors say how often their messages may start.
+    """
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self._limits: dict[str, int | None] = {}
+
+    def may_be(self, message: Delivered) -> bool:
+        """Whether this start may be the last."""
+        if message.ticket.recovered:
+            return True
+        limit = self._limit(message)
+        return limit is not None and message.ticket.attempt >= limit
+
+    def _limit(self, message: Delivered) -> int | None:
+        if "max_retries" in message.options:
+            return attempts_of(self._broker, message.message)
+        if message.actor_name not in self._limits:
+            self._limits[message.actor_name] = attempts_of(self._broker, message.message)
+        return self._limits[message.actor_name]

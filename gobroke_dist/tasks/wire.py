@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+import hiredis
 import redis
 import redis.asyncio
 from redis.connection import Connection
@@ -26,11 +27,41 @@ class Wire:
         self._connection: Connection | None = None
 
     def run(self, name: ScriptName, keys: Sequence[str], args: Sequence[Argument]) -> Any:
-        """Run a script, once. Raises what redis-py raises."""
+        """Run a script, once, when all that was sent before has been received. Raises what redis-py raises."""
+        try:
+            self.send(name, keys, args)
+            return self.receive()
+        except NoScriptError:
+            return self._ask("EVAL", script(name).source, len(keys), *keys, *args)
+
+    def send(self, name: ScriptName, keys: Sequence[str], args: Sequence[Argument]) -> None:
+        """Send a call without waiting for its answer. Raises what redis-py raises; the connection is dropped then."""
         if self._connection is None:
             self._connection = self._pool.get_connection()
+        packed = hiredis.pack_command(("EVALSHA", *command(name, keys, args)))
+        with self._dropping_on_error():
+            self._connection.send_packed_command([packed], check_health=False)
+
+    def receive(self) -> Any:
+        """The answer to the oldest call that has none. Raises what redis-py raises.
+
+        After anything but a refusal of Redis the connection is dropped, with all answers that are under way.
+        """
+        if self._connection is None:
+            raise redis.ConnectionError("the connection is gone, and the answer with it")
+        with self._dropping_on_error():
+            return self._connection.read_response()
+
+    def _ask(self, *words: Argument) -> Any:
+        assert self._connection is not None
+        with self._dropping_on_error():
+            self._connection.send_command(*words)
+            return self._connection.read_response()
+
+    @contextlib.contextmanager
+    def _dropping_on_error(self) -> Iterator[None]:
         try:
-            return self._ask(self._connection, name, keys, args)
+            yield
         except redis.ResponseError:
             raise
         except BaseException:
@@ -44,15 +75,6 @@ class Wire:
             with contextlib.suppress(redis.RedisError, OSError):
                 connection.disconnect()
             self._pool.release(connection)
-
-    @staticmethod
-    def _ask(connection: Connection, name: ScriptName, keys: Sequence[str], args: Sequence[Argument]) -> Any:
-        try:
-            connection.send_command("EVALSHA", *command(name, keys, args))
-            return connection.read_response()
-        except NoScriptError:
-            connection.send_command("EVAL", script(name).source, len(keys), *keys, *args)
-            return connection.read_response()
 
 
 class AsyncWire:
@@ -85,7 +107,8 @@ class AsyncWire:
     @staticmethod
     async def _ask(connection: Any, name: ScriptName, keys: Sequence[str], args: Sequence[Argument]) -> Any:
         try:
-            await connection.send_command("EVALSHA", *command(name, keys, args))
+            packed = hiredis.pack_command(("EVALSHA", *command(name, keys, args)))
+            await connection.send_packed_command(packed, check_health=False)
             return await connection.read_response()
         except NoScriptError:
             await connection.send_command("EVAL", script(name).source, len(keys), *keys, *args)

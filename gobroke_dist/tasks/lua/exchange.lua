@@ -4,8 +4,8 @@
 -- KEYS: 1 heartbeats, 2 acks, 3 done, 4 deliveries, 5 dead, 6 dead_messages, 7-18 the queue; then, in any order, 12 for
 --       each other queue that effects enqueue on, and the lanes
 -- ARGV: 1 worker, 2 number of this call: with each one it grows, 3 lease (ms), 4 dedup window (ms), 5 n, 6 how many
---       messages this process can run at once, 7 from which attempt on starts are noted (0: never),
---       8 how many settlements, then those: parts/settle.lua
+--       messages this process can run at once, 7 from which attempt on starts are noted (0: never), 8 how many messages
+--       to show of what comes after those taken, 9 how many settlements, then those: parts/settle.lua
 -- Returns {"late"}: a later call was carried out before this one; or
 --       {state, standings, duplicates, now (ms), ms until the next message is due or -1, messages: parts/take.lua}
 --       state: "ok", or "lease": this worker's lease is not valid, and nothing was taken
@@ -26,7 +26,7 @@ end
 
 local function settle(one)
     if one.operation == "commit" then
-        succeed(own, one)
+        commit(own, one, acks, deliveries)
     elseif one.operation == "retry" then
         put_off(own, one, deliveries, now)
     else
@@ -35,7 +35,7 @@ local function settle(one)
     return carry_out_effects(one, tonumber(ARGV[4]), now)
 end
 
-local standings, duplicates, settlements = {}, 0, read_settlements(9, tonumber(ARGV[8]))
+local standings, duplicates, settlements = {}, 0, read_settlements(10, tonumber(ARGV[9]))
 local settled = #settlements > 0 and judge(settlements, own, acks, past[2] or "") or past[2] or ""
 let_go(settlements, own, acks, deliveries)
 redis.call("HSET", done, "call", ARGV[2], "threads", ARGV[6], "settled", settled)
@@ -56,6 +56,6 @@ if attended and logic_halted then
     next_ones(own, 0)
 elseif attended then
     wait = revive_due(own, now, n)
-    taken = take(own, acks, deliveries, n, tonumber(ARGV[7]))
+    taken = take(own, acks, deliveries, n, tonumber(ARGV[7]), tonumber(ARGV[8]))
 end
 return { leased and "ok" or "lease", standings, duplicates, now, wait, taken }

@@ -25,11 +25,11 @@ local function is_mark(text)
     return string.byte(text) == 255
 end
 
-local function make_head(queue, key, id, payload)
+local function make_head(queue, key, id, payload, lane)
     redis.call("HSET", queue.heads, key, id)
     redis.call("HSET", queue.keys, id, key)
     if is_attended(queue.bell) then
-        at_hand[#at_hand + 1] = { id, payload, key }
+        at_hand[#at_hand + 1] = { id, payload, key, lane = lane }
     else
         redis.call("RPUSH", queue.ready, id)
         ring(queue.bell)
@@ -46,7 +46,7 @@ local function promote(queue, key, lane)
         end
         local payload = redis.call("HGET", queue.messages, id)
         if payload then
-            make_head(queue, key, id, payload)
+            make_head(queue, key, id, payload, lane)
             return
         end
         if id == PAUSED then

@@ -1,9 +1,10 @@
 -- How deliveries end. Each settlement is SETTLEMENT_ARGS words of ARGV, and then its effects:
 --   operation ("commit", "retry", "reject"), id, fence, keyed, key, index of its lane in KEYS,
 --   payload (of a retry or a dead letter), delay (of a retry, ms; of a dead letter: 0 go on, 1 halt the key, 2 halt the
---   whole logic), number of words of its effects
+--   whole logic), id and fence of the message that this worker goes on with, without waiting for the answer, or "" twice;
+--   number of words of its effects
 --   effects: "p", channel, data | "e", index of a queue's first key, then what parts/place.lua reads
-local SETTLEMENT_ARGS = 9
+local SETTLEMENT_ARGS = 11
 
 local function read_settlements(at, count)
     local found = {}
@@ -16,9 +17,11 @@ local function read_settlements(at, count)
             lane = KEYS[tonumber(ARGV[at + 5])],
             payload = ARGV[at + 6],
             delay = tonumber(ARGV[at + 7]),
+            next = ARGV[at + 8],
+            next_fence = ARGV[at + 9],
             effects = at + SETTLEMENT_ARGS,
         }
-        at = at + SETTLEMENT_ARGS + tonumber(ARGV[at + 8])
+        at = at + SETTLEMENT_ARGS + tonumber(ARGV[at + 10])
         found[number].beyond = at
     end
     return found
@@ -71,9 +74,33 @@ local function let_go(found, own, acks, deliveries)
     end
 end
 
+-- The next of its key is in this worker's hands from now on, if it is the one that the worker takes it to be. If not,
+-- somebody has paused the key or removed the message, and what the worker makes of it will be refused.
+local function goes_on(own, one, acks, deliveries)
+    if one.next == "" or redis.call("LINDEX", one.lane, 0) ~= one.next then
+        return false
+    end
+    if redis.call("HEXISTS", own.messages, one.next) == 0 or redis.call("HEXISTS", own.counters, "halted") == 1 then
+        return false
+    end
+    redis.call("LPOP", one.lane)
+    redis.call("HSET", own.heads, one.key, one.next)
+    redis.call("HSET", own.keys, one.next, one.key)
+    redis.call("SADD", acks, one.next)
+    redis.call("HSET", own.fences, one.next, one.next_fence)
+    redis.call("HINCRBY", deliveries, one.next, 1)
+    return true
+end
+
 -- The next of its key may run now.
 local function succeed(own, one)
     if one.key and redis.call("HGET", own.heads, one.key) == one.id then
+        promote(own, one.key, one.lane)
+    end
+end
+
+local function commit(own, one, acks, deliveries)
+    if one.key and redis.call("HGET", own.heads, one.key) == one.id and not goes_on(own, one, acks, deliveries) then
         promote(own, one.key, one.lane)
     end
 end

@@ -75,16 +75,44 @@ local function count_delivery(deliveries, id)
     return count - math.floor(past / 2), 1 + past % 2
 end
 
--- Takes up to n messages for a worker: {id, payload, key, fence, attempt, recovered} of each, with false for a payload
--- that is gone and for no key. `watch`: from this attempt on their starts are noted (0: never).
-local function take(own, acks, deliveries, n, watch)
+-- What comes after a message in its lane, up to `most` {id, payload}: as far as there is nothing to be known of it.
+local function look_ahead(own, deliveries, lane, most)
+    local ids = redis.call("LRANGE", lane, 0, most - 1)
+    local found = {}
+    if #ids == 0 then
+        return found
+    end
+    local payloads = redis.call("HMGET", own.messages, unpack(ids))
+    local counts = redis.call("HMGET", deliveries, unpack(ids))
+    for at, id in ipairs(ids) do
+        if not payloads[at] or counts[at] then
+            return found
+        end
+        found[at] = { id, payloads[at] }
+    end
+    return found
+end
+
+-- Takes up to n messages for a worker: {id, payload, key, fence, attempt, recovered, {{id, payload, fence}, ...}} of each,
+-- with false for a payload that is gone and for no key. The last is what comes after it, for a worker that has nothing
+-- else to do, with the fences that are kept for it. `watch`: from this attempt on starts are noted (0: never);
+-- `ahead`: how far to look ahead.
+local function take(own, acks, deliveries, n, watch, ahead)
     local found = next_ones(own, n)
     if #found == 0 then
         return found
     end
-    local first, ids, fences = redis.call("HINCRBY", own.counters, "fence", #found) - #found, {}, {}
+    local followers, fences_needed = {}, #found
     for at, one in ipairs(found) do
-        local id, fence = one[1], first + at
+        if ahead > 0 and one.lane then
+            followers[at] = look_ahead(own, deliveries, one.lane, ahead)
+            fences_needed = fences_needed + #followers[at]
+        end
+    end
+    local fence, ids, fences = redis.call("HINCRBY", own.counters, "fence", fences_needed) - fences_needed, {}, {}
+    for at, one in ipairs(found) do
+        fence = fence + 1
+        local id = one[1]
         local attempt, recovered = count_delivery(deliveries, id)
         one[4], one[5], one[6] = fence, attempt, recovered
         ids[at] = id
@@ -92,6 +120,11 @@ local function take(own, acks, deliveries, n, watch)
         if watch > 0 and (attempt >= watch or recovered > 0) then
             redis.call("HSET", deliveries, id .. STARTED, fence)
         end
+        for _, follower in ipairs(followers[at] or {}) do
+            fence = fence + 1
+            follower[3] = fence
+        end
+        one[7] = followers[at] or {}
     end
     redis.call("SADD", acks, unpack(ids))
     redis.call("HSET", own.fences, unpack(fences))
