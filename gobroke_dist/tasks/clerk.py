@@ -23,6 +23,11 @@ from gobroke_dist.tasks.station import Station
 
 log = logging.getLogger(__name__)
 
+LAG = 4
+"""Calls under way when another is made without waiting for their answers."""
+
+_MEMORY = 2 * (LAG + 2)  # calls: all that are under way, told once more
+
 Call = tuple[list[str], list[Argument]]
 
 
@@ -76,7 +81,7 @@ class Clerk:
     def call_ahead(self, settlement: Settlement) -> Call:
         """Tell one settlement, after all that was told before, and take nothing but what it goes on with."""
         self.desk.finish(settlement)
-        return self._counter.call(self.desk.next_call(), self.desk.batch(1), 0)
+        return self._counter.call(self.desk.next_call(), self.desk.batch(1), 0, memory=_MEMORY)
 
     def heard(self, reply: Any) -> Sequence[Item]:
         """Act on Redis' answer. Returns what was taken."""
@@ -111,7 +116,7 @@ class Clerk:
         self.desk.in_step = True
 
     def _tell_again(self) -> Any:
-        call = self._counter.call(self.desk.next_call(), self.desk.in_doubt(), 0)
+        call = self._counter.call(self.desk.next_call(), self.desk.in_doubt(), 0, memory=_MEMORY)
         return self._link.call_once("exchange", *call)
 
     def _reclaim_keys(self) -> list[str]:
@@ -134,6 +139,8 @@ class Clerk:
             log.error("queue %s: %s of %s failed: %s", self.queue_name, settlement.operation, ticket.id, why)
         if settlement.message is not None and settlement.done:
             self._follow_up(settlement, settlement.message)
+        elif settlement.message is not None:
+            settlement.message.followers.clear()  # nor does it have what comes after
         if settlement.told is not None:
             settlement.told()
 

@@ -15,7 +15,7 @@ from dramatiq.errors import ConnectionClosed
 from dramatiq.worker import _WorkQueueItem
 
 from gobroke_dist.tasks.bell import Bell
-from gobroke_dist.tasks.clerk import Clerk
+from gobroke_dist.tasks.clerk import LAG, Clerk
 from gobroke_dist.tasks.delivery import Delivered, Item, Settlement
 from gobroke_dist.tasks.desk import BATCH
 from gobroke_dist.tasks.endings import acknowledged, rejected
@@ -213,15 +213,16 @@ class OrderedConsumer(Consumer):
                 return False
             follower = message.followers.popleft()
             settlement.goes_on = follower.ticket
+            self._desk.add([follower.ticket])
             try:
                 self._wire.send("exchange", *self._clerk.call_ahead(settlement))
-                if self._desk.under_way >= AHEAD:
-                    self._hear_all()
+                if self._desk.under_way > LAG:
+                    self._clerk.heard(self._wire.receive())
             except redis.RedisError as error:
                 self._recover(error)
-            if settlement.standing == "stale":
+            if settlement.standing not in {None, "held", "done"}:
+                self._desk.remove([follower.ticket])
                 return True
-            self._desk.add([follower.ticket])
             following = self._opened([follower])
         finally:
             self._desk.turn.release()

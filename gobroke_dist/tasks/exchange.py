@@ -58,7 +58,7 @@ class Counter:
         self._first_of = {queue.queue: len(self._own) - len(own) + 1}
 
     def call(
-        self, number: int, settlements: Sequence[Settlement], take: int, *, ahead: int = 0
+        self, number: int, settlements: Sequence[Settlement], take: int, *, ahead: int = 0, memory: int = 1
     ) -> tuple[list[str], list[Argument]]:
         """KEYS and ARGV.
 
@@ -67,10 +67,11 @@ class Counter:
             settlements: to be told, in their order.
             take: how many messages.
             ahead: how many messages to show of what comes after those that this call makes ready.
+            memory: of how many calls Redis is to remember what they settled: 1, if each is answered before the next.
         """
         sheet = _Sheet(self._queue, self._own.copy(), self._first_of)
         args = sheet.args
-        args += (*self._before, number, *self._limits, take, *self._process, ahead, len(settlements))
+        args += (*self._before, number, *self._limits, take, *self._process, ahead, memory, len(settlements))
         for settlement in settlements:
             sheet.add(settlement)
         return sheet.keys, args

@@ -14,7 +14,7 @@ import redis.asyncio
 from dramatiq import Broker
 from dramatiq.asyncio import get_event_loop_thread
 from dramatiq.broker import Consumer, MessageProxy
-from dramatiq.errors import ConnectionClosed
+from dramatiq.errors import ActorNotFound, ConnectionClosed
 from dramatiq.middleware import Middleware, Shutdown, SkipMessage, TimeLimit, TimeLimitExceeded
 
 from gobroke_dist.backends.redis.connection import connect
@@ -124,9 +124,10 @@ class Lane:
             task.cancel()
         if self._running:
             await asyncio.wait(self._running, timeout=_LAST_WORDS)
-        if self._trips is not None:
-            await asyncio.wait([self._trips], timeout=_LAST_WORDS)
-            self._trips.cancel()
+        trips = self._trips
+        if trips is not None:
+            await asyncio.wait([trips], timeout=_LAST_WORDS)
+            trips.cancel()
         self._deadlines.close()
         await self._wire.close()
         await self._client.aclose()
@@ -191,7 +192,10 @@ class Lane:
                 return
             if self._must_be_noted(message):
                 stolen = not await asyncio.to_thread(self._starts.note, message)
-            await self._perform(message, stolen=stolen)
+            if message.actor_name in self._broker.actors:
+                await self._perform(message, stolen=stolen)
+            else:
+                self._refuse(message)
             await self._settle(message)
         except Exception:
             log.exception("queue %s: processing message %s failed", self._clerk.queue_name, message)
@@ -212,6 +216,11 @@ class Lane:
                 log.warning("queue %s: %s has no place yet: %s", self._clerk.queue_name, message, error)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE)
+
+    def _refuse(self, message: Delivered) -> None:
+        _failures.error("Received message for undefined actor %r. Moving it to the DLQ.", message.actor_name)
+        message.fail()
+        message.stuff_exception(ActorNotFound(message.actor_name))
 
     async def _perform(self, message: Delivered, *, stolen: bool) -> None:
         broker = self._broker

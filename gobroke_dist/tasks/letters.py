@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from base64 import b64encode
 from dataclasses import dataclass
 from typing import Any
@@ -54,7 +55,7 @@ def read(payload: bytes, *, queue: str, redis_id: str) -> Letter:
         options, kwargs = fields["options"], fields["kwargs"]
         rest = fields["actor_name"], tuple(fields["args"]), fields["message_id"], fields["message_timestamp"]
     except Exception as error:  # noqa: BLE001 - an encoder of the application's own may raise anything
-        raise Unreadable(f"not a message: {error!r}") from None
+        raise Unreadable(f"not a message: {_without_payload(error)}") from None
     actor_name, args, message_id, timestamp = rest
     if not isinstance(options, dict) or not isinstance(kwargs, dict):
         raise Unreadable("not a message: its options and kwargs must be objects")
@@ -66,6 +67,13 @@ def read(payload: bytes, *, queue: str, redis_id: str) -> Letter:
         del options[name]
     options[REDIS_ID] = redis_id
     return Letter(dramatiq.Message(queue, actor_name, args, kwargs, options, message_id, timestamp), eta, revives)
+
+
+def _without_payload(error: Exception) -> str:
+    """What is wrong; the texts of other errors may hold what they failed to decode (contract O7)."""
+    cause = getattr(error, "error", None) or error
+    name = type(cause).__name__
+    return f"{name}: {cause}" if isinstance(cause, json.JSONDecodeError | KeyError | TypeError) else name
 
 
 def _decoded(payload: bytes) -> dict[str, Any]:

@@ -5,7 +5,8 @@
 --       each other queue that effects enqueue on, and the lanes
 -- ARGV: 1 worker, 2 number of this call: with each one it grows, 3 lease (ms), 4 dedup window (ms), 5 n, 6 how many
 --       messages this process can run at once, 7 from which attempt on starts are noted (0: never), 8 how many messages
---       to show of what comes after those taken, 9 how many settlements, then those: parts/settle.lua
+--       to show of what comes after those taken, 9 of how many calls to remember what they settled, because their
+--       answers may be lost, 10 how many settlements, then those: parts/settle.lua
 -- Returns {"late"}: a later call was carried out before this one; or
 --       {state, standings, duplicates, now (ms), ms until the next message is due or -1, messages: parts/take.lua}
 --       state: "ok", or "lease": this worker's lease is not valid, and nothing was taken
@@ -35,8 +36,11 @@ local function settle(one)
     return carry_out_effects(one, tonumber(ARGV[4]), now)
 end
 
-local standings, duplicates, settlements = {}, 0, read_settlements(10, tonumber(ARGV[9]))
-local settled = #settlements > 0 and judge(settlements, own, acks, past[2] or "") or past[2] or ""
+local standings, duplicates, settlements = {}, 0, read_settlements(11, tonumber(ARGV[10]))
+local settled = past[2] or ""
+if #settlements > 0 then
+    settled = remembered(judge(settlements, own, acks, settled), settled, tonumber(ARGV[9]))
+end
 let_go(settlements, own, acks, deliveries)
 redis.call("HSET", done, "call", ARGV[2], "threads", ARGV[6], "settled", settled)
 for number, one in ipairs(settlements) do

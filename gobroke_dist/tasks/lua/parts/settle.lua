@@ -29,7 +29,7 @@ end
 
 -- Where each delivery stands: "held" by this worker; "done" by a call whose reply was lost; "stale": taken from it.
 -- The fence alone would do, if the counter could not go back: a Redis restored from an older state has one.
--- Returns the fences of all that are not stale.
+-- Returns the fences of all that are not stale, as `remembered` keeps them.
 local function judge(found, own, acks, settled)
     local ids = {}
     for number, one in ipairs(found) do
@@ -48,6 +48,19 @@ local function judge(found, own, acks, settled)
         end
     end
     return "," .. table.concat(over, ",") .. ","
+end
+
+-- What is to be known of this worker's last calls, of `most` of them, for when it tells them again: their fences.
+local function remembered(fences, settled, most)
+    local kept = { fences }
+    if most > 1 then
+        for entry in string.gmatch(settled, "[^;]+") do
+            if entry ~= fences and #kept < most then
+                kept[#kept + 1] = entry
+            end
+        end
+    end
+    return table.concat(kept, ";")
 end
 
 -- Takes all that is held out of the worker's hands, and all that is committed out of the queue.
