@@ -96,6 +96,8 @@ class Clerk:
         self._link.count("duplicates", answer.duplicates)
         for settlement, (standing, why) in zip(told, answer.standings, strict=True):
             self._conclude(settlement, standing, why)
+            if answer.others_wait and settlement.message is not None:
+                settlement.message.followers.clear()  # it is their turn
         return answer.items
 
     def repair(self) -> None:

@@ -239,13 +239,13 @@ class OrderedConsumer(Consumer):
             and time.monotonic() - message.began < _QUICK
             and self._station.lease.is_held
             and not self._station.takes_nothing(self.queue_name)
+            and not _others_wait_here()
         )
 
     def _keep(self, message: Delivered) -> None:
         """Hand a message to this very thread, if it is one of Dramatiq's."""
-        queue = getattr(threading.current_thread(), "work_queue", None)
-        actor = self._broker.actors.get(message.actor_name)
-        if isinstance(queue, WorkQueue) and actor is not None:
+        queue, actor = _queue_of_this_thread(), self._broker.actors.get(message.actor_name)
+        if queue is not None and actor is not None:
             queue.keep(_WorkQueueItem(actor.priority, message))
         else:
             self._hand_over([message])
@@ -314,3 +314,14 @@ class OrderedConsumer(Consumer):
         assert message.settlement is not None
         if message.settlement.passed_on is not None:
             message.settlement.passed_on.result()
+
+
+def _others_wait_here() -> bool:
+    queue = _queue_of_this_thread()
+    return queue is not None and queue.others_wait
+
+
+def _queue_of_this_thread() -> WorkQueue | None:
+    """Where this thread gets its messages from, if it is one of Dramatiq's worker threads."""
+    queue = getattr(threading.current_thread(), "work_queue", None)
+    return queue if isinstance(queue, WorkQueue) else None

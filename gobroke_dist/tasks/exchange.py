@@ -24,6 +24,7 @@ class Answer:
         duplicates: how many of the enqueued messages were known already.
         wait: seconds until a message is due that waits for a time; None: none does.
         items: what was taken.
+        others_wait: nothing was asked for, and there is something to run.
     """
 
     leased: bool
@@ -31,6 +32,7 @@ class Answer:
     duplicates: int
     wait: float | None
     items: Sequence[Item]
+    others_wait: bool
 
 
 class Counter:
@@ -120,13 +122,14 @@ def read(reply: Any) -> Answer | None:
     """What ``exchange.lua`` returned; None: a later call of this worker was carried out before."""
     if reply[0] == b"late":
         return None
-    state, standings, duplicates, now, wait, taken = reply
+    state, standings, duplicates, now, wait, taken, others_wait = reply
     return Answer(
         leased=state == b"ok",
         standings=[_standing(one) for one in standings],
         duplicates=duplicates,
         wait=None if wait < 0 else wait / 1000,
         items=list(_items(taken, now)),
+        others_wait=bool(others_wait),
     )
 
 

@@ -14,6 +14,11 @@ class WorkQueue(PriorityQueue[Any]):
         super().__init__()
         self._own = threading.local()
 
+    @property
+    def others_wait(self) -> bool:
+        """Whether there are items for any thread."""
+        return bool(self.queue)
+
     def keep(self, item: Any) -> None:
         """Put an item where the next ``get`` of this same thread finds it, before all others."""
         assert getattr(self._own, "item", None) is None

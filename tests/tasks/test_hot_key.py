@@ -202,3 +202,22 @@ def test_w2_after_kill_9_nothing_that_had_ended_runs_again(
     assert sorted(set(started)) == list(range(1500))
     assert all(after in {before, before + 1} for before, after in pairwise(started)), "only the one that was running"
     assert len(started) <= 1503
+
+
+def test_w13_another_key_waits_for_a_few_messages_of_the_hot_one_at_most(
+    broker: OrderedBroker, gone_on: list[bool]
+) -> None:
+    ran: list[str] = []
+
+    def handle(message: Message, _: Transaction) -> None:
+        ran.append(message.json()["key"])
+        if len(ran) % 50 == 0:
+            send(broker, f"other{len(ran)}", 0)
+
+    declare(broker, handle)
+    send_all(broker, range(400))
+    with working(broker, threads=1):
+        eventually_sync(lambda: broker.do_qsize("chat") == 0)
+    assert sum(gone_on) > 100
+    for number in range(50, 400, 50):
+        assert ran.index(f"other{number}") - number < 10

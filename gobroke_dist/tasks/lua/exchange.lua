@@ -8,7 +8,8 @@
 --       to show of what comes after those taken, 9 of how many calls to remember what they settled, because their
 --       answers may be lost, 10 how many settlements, then those: parts/settle.lua
 -- Returns {"late"}: a later call was carried out before this one; or
---       {state, standings, duplicates, now (ms), ms until the next message is due or -1, messages: parts/take.lua}
+--       {state, standings, duplicates, now (ms), ms until the next message is due or -1, messages: parts/take.lua,
+--       1 if n is 0 and others wait to run, else 0}
 --       state: "ok", or "lease": this worker's lease is not valid, and nothing was taken
 --       standings: of each settlement "held" (done now), "done" (by an earlier call, whose reply was lost), "stale" (the
 --       delivery was taken from this worker, and nothing was done), or "failed: " and why
@@ -62,4 +63,5 @@ elseif attended then
     wait = revive_due(own, now, n)
     taken = take(own, acks, deliveries, n, tonumber(ARGV[7]), tonumber(ARGV[8]))
 end
-return { leased and "ok" or "lease", standings, duplicates, now, wait, taken }
+local others_wait = n == 0 and redis.call("LLEN", own.ready) > 0 and 1 or 0
+return { leased and "ok" or "lease", standings, duplicates, now, wait, taken, others_wait }
