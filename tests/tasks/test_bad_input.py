@@ -163,3 +163,26 @@ def test_w17_a_message_that_is_removed_while_it_runs_while_it_waits_or_while_it_
     assert [journal.of(key) for key in ("runs", "waits", "retried")] == [[0, 1, 2], [0, 2], [0, 1, 2]]
     for left in (keys.heads, keys.keys, keys.fences, keys.deliveries, keys.later):
         assert not client.exists(left)
+
+
+def test_w6_a_message_whose_effects_redis_can_not_carry_out_is_dead_and_disturbs_no_other(
+    broker: OrderedBroker,
+) -> None:
+    journal = Journal()
+
+    def handle(message: Message, transaction: Transaction) -> None:
+        body = message.json()
+        if body["n"] == 0:
+            transaction.enqueue(task("k", 9, logic="next"))
+        journal.note(body["key"], body["n"])
+
+    declare(broker, handle)
+    broker.client.set(broker.keys("next").heads, "another tool's")
+    for n in range(2):
+        for key in "ab":
+            send(broker, key, n, uuid=f"{key}{n}")
+    with working(broker):
+        eventually_sync(lambda: broker.do_qsize("chat") == 0)
+    assert sorted(journal.entries) == [("a", 0), ("a", 1), ("b", 0), ("b", 1)]
+    assert sorted(broker.client.hkeys(broker.keys("chat").dead_messages)) == [b"a0", b"b0"]
+    assert broker.metrics.counts["settlements_failed"] == 2

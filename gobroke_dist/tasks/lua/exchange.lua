@@ -12,7 +12,8 @@
 --       1 if n is 0 and others wait to run, else 0}
 --       state: "ok", or "lease": this worker's lease is not valid, and nothing was taken
 --       standings: of each settlement "held" (done now), "done" (by an earlier call, whose reply was lost), "stale" (the
---       delivery was taken from this worker, and nothing was done), or "failed: " and why
+--       delivery was taken from this worker, and nothing was done), or "failed: " and why: its effects could not be
+--       carried out, and it is a dead letter
 -- Atomic because: contract W7: what a handler sent is visible exactly when its message is gone; and an id must be in the
 --       ready list or in a worker's acks, with a fence, and never in between.
 local own, now, n, acks, done, deliveries = queue_at(7), redis_now(), tonumber(ARGV[5]), KEYS[2], KEYS[3], KEYS[4]
@@ -27,6 +28,7 @@ if n > 0 and leased and redis.call("HEXISTS", own.counters, "halted") == 0 then
 end
 
 local function settle(one)
+    local duplicates = carry_out_effects(one, tonumber(ARGV[4]), now)
     if one.operation == "commit" then
         commit(own, one, acks, deliveries)
     elseif one.operation == "retry" then
@@ -34,7 +36,7 @@ local function settle(one)
     else
         bury(own, one, deliveries, now, KEYS[5], KEYS[6])
     end
-    return carry_out_effects(one, tonumber(ARGV[4]), now)
+    return duplicates
 end
 
 local standings, duplicates, settlements = {}, 0, read_settlements(11, tonumber(ARGV[10]))
@@ -52,6 +54,7 @@ for number, one in ipairs(settlements) do
             duplicates = duplicates + answer
         else
             standings[number] = "failed: " .. (type(answer) == "table" and answer.err or tostring(answer))
+            give_up(own, one, deliveries, now, KEYS[5], KEYS[6])
         end
     end
 end

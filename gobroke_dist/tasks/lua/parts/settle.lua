@@ -63,14 +63,14 @@ local function remembered(fences, settled, most)
     return table.concat(kept, ";")
 end
 
--- Takes all that is held out of the worker's hands, and all that is committed out of the queue.
+-- Takes all that is held out of the worker's hands, and all that is committed and had no effects out of the queue.
 -- HDEL comes first: Redis lets a script whose first write needs no memory finish when memory is full.
 local function let_go(found, own, acks, deliveries)
     local held, committed, counts = {}, {}, {}
     for _, one in ipairs(found) do
         if one.standing == "held" then
             held[#held + 1] = one.id
-            if one.operation == "commit" then
+            if one.operation == "commit" and one.effects == one.beyond then
                 committed[#committed + 1] = one.id
                 add_deliveries_of(counts, one.id)
             end
@@ -112,16 +112,19 @@ local function succeed(own, one)
     end
 end
 
-local function commit(own, one, acks, deliveries)
-    if one.key and redis.call("HGET", own.heads, one.key) == one.id and not goes_on(own, one, acks, deliveries) then
-        promote(own, one.key, one.lane)
-    end
-end
-
 local function forget(own, one, deliveries)
     redis.call("HDEL", own.messages, one.id)
     redis.call("HDEL", own.keys, one.id)
     forget_deliveries(deliveries, one.id)
+end
+
+local function commit(own, one, acks, deliveries)
+    if one.effects < one.beyond then
+        forget(own, one, deliveries)
+    end
+    if one.key and redis.call("HGET", own.heads, one.key) == one.id and not goes_on(own, one, acks, deliveries) then
+        promote(own, one.key, one.lane)
+    end
 end
 
 -- Its key stays taken, so that what comes after it waits.
@@ -178,4 +181,16 @@ local function carry_out_effects(one, window, now)
         end
     end
     return duplicates
+end
+
+-- What a handler sent can't be carried out, because another tool has put something else under one of the keys: its
+-- message must not vanish with it.
+local function give_up(own, one, deliveries, now, dead, dead_messages)
+    local payload = redis.call("HGET", own.messages, one.id)
+    forget(own, one, deliveries)
+    if payload then
+        redis.call("ZADD", dead, now, one.id)
+        redis.call("HSET", dead_messages, one.id, payload)
+    end
+    succeed(own, one)
 end
