@@ -21,12 +21,14 @@ from gobroke_dist.tasks.clerk import Clerk
 from gobroke_dist.tasks.consumer import OrderedConsumer
 from gobroke_dist.tasks.delivery import Delivered, OnCommitted
 from gobroke_dist.tasks.hooks import Deliveries, default_middleware
-from gobroke_dist.tasks.lane import Body, Lane, LaneConsumer, loop_for
+from gobroke_dist.tasks.lane import Lane, loop_for
+from gobroke_dist.tasks.lane_consumer import LaneConsumer
 from gobroke_dist.tasks.lease import Lease
 from gobroke_dist.tasks.letters import DEAD_ID
 from gobroke_dist.tasks.limits import room_of
 from gobroke_dist.tasks.link import Link
 from gobroke_dist.tasks.parcel import Parcel, enqueue_call, pack
+from gobroke_dist.tasks.performer import Body
 from gobroke_dist.tasks.revival import revive_call, revived_parcel
 from gobroke_dist.tasks.signals import Signals
 from gobroke_dist.tasks.starts import Starts

@@ -4,40 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
-import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 import redis
 import redis.asyncio
 from dramatiq import Broker
 from dramatiq.asyncio import get_event_loop_thread
-from dramatiq.broker import Consumer, MessageProxy
-from dramatiq.errors import ActorNotFound, ConnectionClosed
-from dramatiq.middleware import Middleware, Shutdown, SkipMessage, TimeLimit, TimeLimitExceeded
+from dramatiq.errors import ConnectionClosed
+from dramatiq.middleware import Middleware
 
 from gobroke_dist.backends.redis.connection import connect
-from gobroke_dist.tasks.bell import Bell
 from gobroke_dist.tasks.clerk import Clerk
-from gobroke_dist.tasks.consumer import LONGEST_SLICE
-from gobroke_dist.tasks.deadlines import Deadlines
 from gobroke_dist.tasks.delivery import Delivered, Item, Settlement, Unplaced
 from gobroke_dist.tasks.endings import acknowledged, rejected
 from gobroke_dist.tasks.hooks import Deliveries
 from gobroke_dist.tasks.link import Link
+from gobroke_dist.tasks.performer import Body, Performer
 from gobroke_dist.tasks.starts import Starts
-from gobroke_dist.tasks.station import Station
 from gobroke_dist.tasks.wire import AsyncWire
 
 log = logging.getLogger(__name__)
-_failures = logging.getLogger("dramatiq.worker.WorkerThread")  # where users look for what their actors raise
-
-Body = Callable[..., Awaitable[None]]
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 _LAST_WORDS = 2.0
-_DRAINING_SLICE = 0.02
 _OWN_THREAD = frozenset({"dramatiq_abort", "django_dramatiq"})
 
 
@@ -89,7 +79,7 @@ class Lane:
         self._broker = broker
         self._clerk = clerk
         self._desk = clerk.desk
-        self._body = body
+        self._performer = Performer(broker, clerk.queue_name, body, loop)
         self._loop = loop
         self._client = connect(link.settings)
         self._wire = AsyncWire(self._client)
@@ -97,12 +87,9 @@ class Lane:
         self._starts = starts
         self._concurrency = concurrency
         self._batch = max(1, concurrency // 2)
-        self._limits = _limits_of(broker)
-        self._deadlines = Deadlines(loop)
         self._running: set[asyncio.Task[None]] = set()
         self._trips: asyncio.Task[None] | None = None
         self._hungry = False
-        self._closing = False
 
     # --- from other threads --------------------------------------------------------
 
@@ -119,7 +106,7 @@ class Lane:
         asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(_LAST_WORDS * 3)
 
     async def _close(self) -> None:
-        self._closing = True
+        self._performer.closing = True
         for task in self._running:
             task.cancel()
         if self._running:
@@ -128,7 +115,7 @@ class Lane:
         if trips is not None:
             await asyncio.wait([trips], timeout=_LAST_WORDS)
             trips.cancel()
-        self._deadlines.close()
+        self._performer.close()
         await self._wire.close()
         await self._client.aclose()
 
@@ -192,10 +179,7 @@ class Lane:
                 return
             if self._must_be_noted(message):
                 stolen = not await asyncio.to_thread(self._starts.note, message)
-            if message.actor_name in self._broker.actors:
-                await self._perform(message, stolen=stolen)
-            else:
-                self._refuse(message)
+            await self._performer.perform(message, stolen=stolen)
             await self._settle(message)
         except Exception:
             log.exception("queue %s: processing message %s failed", self._clerk.queue_name, message)
@@ -216,66 +200,6 @@ class Lane:
                 log.warning("queue %s: %s has no place yet: %s", self._clerk.queue_name, message, error)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE)
-
-    def _refuse(self, message: Delivered) -> None:
-        _failures.error("Received message for undefined actor %r. Moving it to the DLQ.", message.actor_name)
-        message.fail()
-        message.stuff_exception(ActorNotFound(message.actor_name))
-
-    async def _perform(self, message: Delivered, *, stolen: bool) -> None:
-        broker = self._broker
-        try:
-            broker.emit_before("process_message", message)
-            if stolen:
-                raise SkipMessage("this worker lost it")
-            if not message.failed:
-                await self._run(message)
-            broker.emit_after("process_message", message, result=None)
-        except SkipMessage as error:
-            if message.failed:
-                message.stuff_exception(error)
-            _failures.warning("Message %s was skipped.", message)
-            broker.emit_after("skip_message", message)
-        except BaseException as error:  # noqa: BLE001 - whatever it was, Dramatiq's hooks decide what follows
-            self._failed(message, error)
-        message.hooks_thread = None
-
-    async def _run(self, message: Delivered) -> None:
-        task, limit = asyncio.current_task(), self._limits(message)
-        assert task is not None
-        self._deadlines.start(task, limit)
-        late = False
-        try:
-            await self._call(message)
-        except asyncio.CancelledError as error:
-            late = self._deadlines.stop(task)
-            if late:
-                raise TimeLimitExceeded(f"it ran for longer than {limit:g} s") from error
-            if self._closing:
-                raise Shutdown("the worker ends") from error
-            raise
-        finally:
-            if not late:
-                self._deadlines.stop(task)
-
-    async def _call(self, message: Delivered) -> None:
-        if message.actor_name == self._clerk.queue_name:
-            await self._body(*message.args, **message.kwargs)
-        else:  # another tool's, for an actor that has no lane here
-            await asyncio.to_thread(self._broker.get_actor(message.actor_name), *message.args, **message.kwargs)
-
-    def _failed(self, message: Delivered, error: BaseException) -> None:
-        message.stuff_exception(error)
-        actor = self._broker.actors.get(message.actor_name)
-        throws = message.options.get("throws") or (actor and actor.options.get("throws"))
-        if throws and isinstance(error, throws):
-            _failures.info("Failed to process message %s with expected exception %s.", message, type(error).__name__)
-        else:
-            _failures.error("Failed to process message %s with unhandled exception.", message, exc_info=error)
-        self._broker.emit_after("process_message", message, exception=error)
-        if isinstance(error, Shutdown):
-            message.failed = False  # it is not its fault
-            message.postpone(0)
 
     async def _settle(self, message: Delivered) -> None:
         signal, end = ("nack", rejected) if message.failed else ("ack", acknowledged)
@@ -302,75 +226,3 @@ class Lane:
                 await asyncio.wrap_future(settlement.passed_on)
 
         return wait()
-
-
-class LaneConsumer(Consumer):
-    """What Dramatiq sees of a lane: a consumer that never has a message for its threads.
-
-    Args:
-        lane: to wake when there is something to fetch.
-        link: the way to Redis.
-        station: this process as a worker.
-        queue_name: which queue.
-        timeout: milliseconds after which ``__next__`` answers None.
-    """
-
-    def __init__(self, lane: Lane, *, link: Link, station: Station, queue_name: str, timeout: int) -> None:
-        self._lane = lane
-        self._station = station
-        self._desk = station.desk(queue_name)
-        self._bell = Bell(link.blocking_client, link.keys(queue_name).bell, grace=link.settings.redis_timeout)
-        self._slice = min(timeout / 1000, LONGEST_SLICE)
-        self._grace = link.settings.drain_timeout
-        self._rung = True
-        self._failures = 0
-
-    def __next__(self) -> MessageProxy | None:
-        if self._station.draining.is_set():
-            self._lane.wait_until_idle(self._grace)
-            time.sleep(_DRAINING_SLICE)
-            return None
-        try:
-            self._listen()
-            self._failures = 0
-        except redis.RedisError:
-            self._bell.close()
-            self._rung = True
-            self._failures += 1
-            time.sleep(min(self._slice, 0.02 * 2**self._failures))
-        return None
-
-    def _listen(self) -> None:
-        if self._rung:
-            self._rung, answers = False, self._desk.answers
-            self._lane.wake()
-            self._desk.wait_for_answer(answers, self._slice)
-        if not self._bell.armed:
-            self._bell.arm(self._desk.due - time.monotonic())
-        self._rung = self._bell.wait(self._slice)
-
-    def ack(self, message: MessageProxy) -> None:
-        """Never called: the lane settles."""
-
-    def nack(self, message: MessageProxy) -> None:
-        """Never called: the lane settles."""
-
-    def close(self) -> None:
-        """Stop listening; when the worker ends, end the lane as well."""
-        self._bell.close()
-        if self._station.draining.is_set():
-            self._lane.close()
-
-
-def _limits_of(broker: Broker) -> Callable[[Delivered], float]:
-    """How long a message may run, in seconds, as Dramatiq's ``TimeLimit`` finds it."""
-    default = next((one.time_limit for one in broker.middleware if isinstance(one, TimeLimit)), None)
-
-    def limit_of(message: Delivered) -> float:
-        if default is None:
-            return math.inf
-        actor = broker.get_actor(message.actor_name)
-        milliseconds = message.options.get("time_limit") or actor.options.get("time_limit", default)
-        return float(milliseconds) / 1000
-
-    return limit_of

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from queue import PriorityQueue
+from queue import Empty, PriorityQueue
 from typing import Any
 
 
@@ -12,7 +12,7 @@ class WorkQueue(PriorityQueue[Any]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._own = threading.local()
+        self._kept: dict[int, Any] = {}
 
     @property
     def others_wait(self) -> bool:
@@ -21,15 +21,21 @@ class WorkQueue(PriorityQueue[Any]):
 
     def keep(self, item: Any) -> None:
         """Put an item where the next ``get`` of this same thread finds it, before all others."""
-        assert getattr(self._own, "item", None) is None
         with self.mutex:
             self.unfinished_tasks += 1
-        self._own.item = item
+        self._kept[threading.get_ident()] = item
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
-        """As the queue's; what the thread has kept comes first."""
-        item = getattr(self._own, "item", None)
-        if item is None:
+        """As the queue's; what the thread has kept comes first.
+
+        Who does not wait gets also what other threads keep: so Dramatiq empties the queue of a worker that ends.
+        """
+        item = self._kept.pop(threading.get_ident(), None)
+        if item is not None:
+            return item
+        try:
             return super().get(block, timeout)
-        self._own.item = None
-        return item
+        except Empty:
+            if block or not self._kept:
+                raise
+            return self._kept.popitem()[1]

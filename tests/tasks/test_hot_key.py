@@ -11,9 +11,9 @@ import redis
 
 from gobroke_dist.message import Message
 from gobroke_dist.tasks.broker import OrderedBroker
-from gobroke_dist.tasks.consumer import OrderedConsumer
 from gobroke_dist.tasks.key_control import KeyControl
 from gobroke_dist.tasks.transaction import Transaction
+from gobroke_dist.tasks.trips import Trips
 from tests.eventually import eventually_sync
 from tests.tasks.conftest import Journal, declare, working
 from tests.tasks.proxy import Proxy
@@ -28,13 +28,13 @@ COUNT = 120
 def gone_on(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Whether a worker went on without waiting, each time that it might have."""
     found: list[bool] = []
-    original = OrderedConsumer._go_on
+    original = Trips.go_on
 
     def noted(*args: object) -> bool:
         found.append(original(*args))  # type: ignore[arg-type]
         return found[-1]
 
-    monkeypatch.setattr(OrderedConsumer, "_go_on", noted)
+    monkeypatch.setattr(Trips, "go_on", noted)
     return found
 
 
