@@ -338,7 +338,7 @@ def test_w18_cut_replies_lose_and_double_nothing_on_the_loop(
     for n in range(count):
         for key in keys:
             send(cut_off, key, n)
-    proxy.cut = 0.1
+    proxy.cut = 0.2
     with working(cut_off):
         eventually_sync(lambda: client.hlen(cut_off.keys("chat").messages) == 0, within=40)
         proxy.cut = 0.0
