@@ -67,8 +67,8 @@ class LogicBase:
         name: unique in the application; by default the class's name in lower case.
         logic_type: DISPATCHED, WORKER or PASSIVE.
         payload: a pydantic model; the payload is validated at the edge and again where it runs (contract A5).
-        concurrency: DISPATCHED: how many messages run at once on one node; beyond it senders wait. WORKER and PASSIVE with
-            an ``async def`` handler: how many run at once in one worker process; a ``def`` handler has its threads.
+        concurrency: DISPATCHED: how many messages run at once on one node; beyond it senders wait. WORKER and
+            PASSIVE, with an ``async def`` handler: how many run at once in one process; a ``def`` handler has threads.
         order_by: WORKER: what is processed one after another: the whole ``"logic"``, each sending ``"client"``,
             each value of a function of the message, or nothing (``None``).
         max_attempts: WORKER, PASSIVE: runs of one message before it is dead-lettered, whether they raised or their
