@@ -31,7 +31,11 @@ class Desk:
         self.due = 0.0
         self.answers = 0
         self._tickets: dict[str, Ticket] = {}
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._answered = threading.Condition(self._lock)
+        self._emptied = threading.Condition(self._lock)
+        self._roomy = threading.Condition(self._lock)
+        self._wanted = 0  # tickets below which whoever waits for room is woken
         self._calls = 0
         self._finished: deque[Settlement] = deque()
         self._under_way: deque[list[Settlement]] = deque()
@@ -43,34 +47,35 @@ class Desk:
 
     def add(self, tickets: Iterable[Ticket]) -> None:
         """Note what was fetched."""
-        with self._changed:
+        with self._lock:
             self._tickets.update((ticket.id, ticket) for ticket in tickets)
 
     def remove(self, tickets: Iterable[Ticket]) -> None:
         """Note what was given back; who waits for room is woken."""
-        with self._changed:
+        with self._lock:
             self._drop(tickets)
-            self._changed.notify_all()
+            self._notify()
 
     def ids(self) -> list[str]:
         """The ids of all that is here."""
-        with self._changed:
+        with self._lock:
             return list(self._tickets)
 
     def wait_for_room(self, size: int, timeout: float) -> bool:
-        """Wait until fewer than ``size`` tickets are here, ``timeout`` seconds at most."""
-        with self._changed:
-            return self._changed.wait_for(lambda: len(self._tickets) < size, timeout)
+        """Wait until fewer than ``size`` tickets are here, ``timeout`` seconds at most. For one thread at a time."""
+        with self._lock:
+            self._wanted = size
+            return self._roomy.wait_for(lambda: len(self._tickets) < size, timeout)
 
     def wait_until_empty(self, timeout: float) -> bool:
         """Wait until nothing is held, ``timeout`` seconds at most."""
-        with self._changed:
-            return self._changed.wait_for(lambda: not self._tickets, timeout)
+        with self._lock:
+            return self._emptied.wait_for(lambda: not self._tickets, timeout)
 
     def wait_for_answer(self, answers: int, timeout: float) -> bool:
         """Wait until Redis has given more than so many answers, ``timeout`` seconds at most."""
-        with self._changed:
-            return self._changed.wait_for(lambda: self.answers > answers, timeout)
+        with self._lock:
+            return self._answered.wait_for(lambda: self.answers > answers, timeout)
 
     # --- what is finished ------------------------------------------------------
 
@@ -115,12 +120,20 @@ class Desk:
     def heard(self, taken: Sequence[Ticket]) -> list[Settlement]:
         """The oldest call was answered: what was told is no longer held, what was taken is. Returns what was told."""
         told = self._under_way.popleft()
-        with self._changed:
+        with self._lock:
             self.answers += 1
             self._drop(one.ticket for one in told)
             self._tickets.update((ticket.id, ticket) for ticket in taken)
-            self._changed.notify_all()
+            self._answered.notify_all()
+            self._notify()
         return told
+
+    def _notify(self) -> None:
+        """Wake those that have something to do now: it costs a change of threads."""
+        if len(self._tickets) < self._wanted:
+            self._roomy.notify_all()
+        if not self._tickets:
+            self._emptied.notify_all()
 
     def _drop(self, tickets: Iterable[Ticket]) -> None:
         for ticket in tickets:

@@ -85,7 +85,7 @@ class Lane:
         self._wire = AsyncWire(self._client)
         self._deliveries = deliveries
         self._starts = starts
-        self._concurrency = concurrency
+        self.concurrency = concurrency
         self._batch = max(1, concurrency // 2)
         self._running: set[asyncio.Task[None]] = set()
         self._trips: asyncio.Task[None] | None = None
@@ -148,7 +148,7 @@ class Lane:
     async def _trip(self) -> None:
         if not self._desk.in_step:
             await asyncio.to_thread(self._clerk.repair)
-        call = self._clerk.call(self._concurrency, batch=self._batch)
+        call = self._clerk.call(self.concurrency, batch=self._batch)
         if call is None:
             return
         try:

@@ -57,6 +57,8 @@ class LaneConsumer(Consumer):
             self._rung, answers = False, self._desk.answers
             self._lane.wake()
             self._desk.wait_for_answer(answers, self._slice)
+        if not self._desk.wait_for_room(self._lane.concurrency, self._slice):
+            return  # whatever rings is for others
         if not self._bell.armed:
             self._bell.arm(self._desk.due - time.monotonic())
         self._rung = self._bell.wait(self._slice)
