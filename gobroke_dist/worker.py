@@ -87,7 +87,10 @@ class WorkerRole:
             self._on_loop(runtime.close())
 
     async def _open(self) -> None:
-        runtime = Runtime(self._application, self._settings, "worker", self.broker, node=self.broker.broker_id)
+        node, settings = self.broker.broker_id, self._settings
+        # No client waits for its end, so it need not say more often that it is here than what it holds asks for.
+        lease = max(settings.node_lease, settings.worker_lease)
+        runtime = Runtime(self._application, settings, "worker", self.broker, node=node, lease=lease)
         await runtime.open()
         runtime.keep()
         runtime.serve(logic for logic in self._application.logics.values() if runs_in_workers(logic))
