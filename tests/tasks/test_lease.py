@@ -108,7 +108,9 @@ def test_w9_a_renewal_tells_when_the_next_lease_of_another_ends(
     others.renewed(chat, ["a"], ago(LONG / RENEWALS))
     others.renewed(QueueKeys(prefix, "other"), ["b"], ago(LONG / RENEWALS / 2))
     assert lease.renew().look_in == pytest.approx(LONG - LONG / RENEWALS, abs=2), "later than its own next renewal"
-    others.renewed(QueueKeys(prefix, "other"), ["c"], ago(LONG - 30))
+    others.renewed(QueueKeys(prefix, "other"), ["c"], ago(LONG - 60))
+    assert lease.renew().look_in == pytest.approx(60, abs=2), "the first of all queues counts"
+    others.renewed(chat, ["d"], ago(LONG - 30))
     others.renewed(chat, ["dead"], ago(LONG + 30))
     found = lease.renew()
     assert found.bereft == ("chat",)
