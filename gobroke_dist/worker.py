@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+_NODE_LEASES = 3  # for which a worker that fell silent is still listed
+
 
 class WorkerRole:
     """Everything that a worker process of one application needs, whichever program starts it.
@@ -88,8 +90,8 @@ class WorkerRole:
 
     async def _open(self) -> None:
         node, settings = self.broker.broker_id, self._settings
-        # No client waits for its end, so it need not say more often that it is here than what it holds asks for.
-        lease = max(settings.node_lease, settings.worker_lease)
+        # No client goes with it, so its registration is for people to read, and may be renewed less often.
+        lease = _NODE_LEASES * settings.node_lease
         runtime = Runtime(self._application, settings, "worker", self.broker, node=node, lease=lease)
         await runtime.open()
         runtime.keep()

@@ -67,7 +67,9 @@ class Lease:
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
-        self._renewed = False
+        self._answered: float | None = None
+        self._until = 0.0
+        self._doubtful: dict[str, int] = {}
         self._rescue_from = 0.0
 
     @property
@@ -91,17 +93,18 @@ class Lease:
         with self._lock:
             if self._stopping.is_set() or not self._queues:
                 return Found()
-            keys = [self._heartbeats]
-            for queue in self._queues.values():
-                keys += self._queue_keys(queue)
-            ttl = int(self._settings.dead_message_ttl * 1000)
-            since, ends, *bereft = self._call("renew", keys, [self.worker, self.milliseconds, ttl, *self._queues])
-            self._be_considerate(since)
+            asked = time.monotonic()
+            since, ends, bereft, fences = self._call("renew", *self._renewal())
+            self._learn(self._age(since, asked), asked, fences)
             wait = self._rescue_from - time.monotonic()
             look_in = math.inf if ends < 0 else ends / 1000
             if wait > 0:
                 return Found(max(wait, 0.0 if bereft else look_in))
             return Found(look_in, tuple(name.decode() for name in bereft))
+
+    def doubts(self, queue: str, fence: int) -> bool:
+        """Whether a message may be another worker's by now, because the lease may have run out since it was fetched."""
+        return time.monotonic() > self._until or fence <= self._doubtful.get(queue, 0)
 
     def rescue(self, queues: Sequence[str]) -> None:
         """Take the messages of all workers of these queues whose lease has run out, until the next renewal is due.
@@ -152,19 +155,28 @@ class Lease:
         pause = min(self._interval, found.look_in + random.uniform(0, SPREAD))  # noqa: S311 - no secret
         return max(0.0, renewed + pause - time.monotonic())
 
-    def _be_considerate(self, since: int) -> None:
-        """After a late renewal take nothing for a while.
+    def _age(self, since: int, asked: float) -> float:
+        """Seconds from the renewal before to this one, by Redis or by the answers, whichever is more.
 
-        Perhaps Redis stood still, and the others are as late as this worker: let them renew first.
+        Redis alone may not know: after it stood still, it first carries out what was sent by who gave up waiting.
         """
-        age = math.inf if since < 0 and self._renewed else since / 1000
-        self._renewed = True
-        if age > self._settings.worker_lease:
+        if self._answered is None:
+            return 0.0
+        return math.inf if since < 0 else max(since / 1000, asked - self._answered)
+
+    def _learn(self, age: float, asked: float, fences: Sequence[int]) -> None:
+        """Note what follows from a renewal that came so many seconds after the one before."""
+        lease = self._settings.worker_lease
+        if age > lease or asked > self._until:
+            self._doubtful = dict(zip(self._queues, fences, strict=True))
+        self._until, self._answered = asked + lease, time.monotonic()
+        # Perhaps Redis stood still, and the others are as late as this worker: let them renew before taking anything.
+        if age > lease:
             log.warning("the worker's lease had run out; it is renewed")
             self._count("leases_late", 1)
-            self._rescue_from = time.monotonic() + self._settings.worker_lease / 2
+            self._rescue_from = self._answered + lease / 2
         elif age > 2 * self._interval:
-            self._rescue_from = max(self._rescue_from, time.monotonic() + self._interval / 2)
+            self._rescue_from = max(self._rescue_from, self._answered + self._interval / 2)
 
     def _take(self, name: str, dead: Sequence[str]) -> list[str]:
         """Take a part of what these workers hold of a queue. Returns who is dead now."""
@@ -200,8 +212,15 @@ class Lease:
     def _heartbeats(self) -> str:
         return next(iter(self._queues.values())).heartbeats
 
+    def _renewal(self) -> tuple[list[str], list[Argument]]:
+        keys = [self._heartbeats]
+        for queue in self._queues.values():
+            keys += self._queue_keys(queue)
+        ttl = int(self._settings.dead_message_ttl * 1000)
+        return keys, [self.worker, self.milliseconds, ttl, *self._queues]
+
     def _queue_keys(self, queue: QueueKeys) -> list[str]:
         return [
             *(queue.workers, queue.ready, queue.later, queue.bell, queue.delayed_ready, queue.delayed_messages),
-            *(queue.dead, queue.dead_messages, queue.done(self.worker)),
+            *(queue.dead, queue.dead_messages, queue.done(self.worker), queue.counters),
         ]

@@ -251,6 +251,45 @@ def test_w18_a_worker_that_was_late_for_a_renewal_lets_the_others_renew_before_i
     assert metrics.counts["leases_late"] == 0
 
 
+class Clock:
+    """The module ``time``, for a process that stood still."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self.ahead
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr("gobroke_dist.tasks.lease.time", made)
+    return made
+
+
+def test_w18_a_worker_that_had_no_answer_for_a_lease_is_late_whatever_redis_says(
+    clock: Clock, lease: Lease, others: Others, chat: QueueKeys
+) -> None:
+    """What it had sent and given up waiting for may have been carried out a moment ago."""
+    others.renewed(chat, ["other"], ago(LONG + 1))
+    clock.ahead = LONG + 1
+    assert lease.renew().bereft == ()
+
+
+def test_w8_a_worker_doubts_what_it_fetched_before_its_lease_may_have_run_out(
+    clock: Clock, lease: Lease, client: redis.Redis, chat: QueueKeys
+) -> None:
+    client.hset(chat.counters, "fence", 7)
+    lease.renew()
+    assert not lease.doubts("chat", 7)
+    clock.ahead = LONG + 1
+    assert lease.doubts("chat", 7), "before it has renewed"
+    client.hset(chat.counters, "fence", 9)
+    lease.renew()
+    assert [lease.doubts("chat", fence) for fence in (7, 9, 10)] == [True, True, False]
+
+
 # --- taking messages -----------------------------------------------------------
 
 

@@ -3,10 +3,11 @@
 -- due, old dead letters. Its cost does not depend on how many workers there are, alive or dead.
 --
 -- KEYS: 1 heartbeats, then for each queue: workers, ready, later, bell, delayed_ready, delayed_messages, dead,
---       dead_messages, done
+--       dead_messages, done, counters
 -- ARGV: 1 worker, 2 lease (ms), 3 life of a dead letter (ms), then the queues' names
 -- Returns {ms since this worker's last renewal or -1, ms until the next lease of another worker of these queues will
---       have run out or -1, then the names of the queues with a worker whose lease has run out}.
+--       have run out or -1, the names of the queues with a worker whose lease has run out, the last fence of each
+--       queue}.
 -- Atomic because: a fetch needs a lease, and a lease needs an entry in each queue, where a rescuer finds it.
 local BATCH = 100
 local FORGOTTEN = 86400000 -- ms; a heartbeat that is missing says the same as an old one
@@ -69,16 +70,17 @@ local forgotten = now - math.max(FORGOTTEN, 2 * lease)
 for _, worker in ipairs(redis.call("ZRANGEBYSCORE", KEYS[1], "-inf", forgotten, "LIMIT", 0, BATCH)) do
     redis.call("ZREM", KEYS[1], worker)
 end
-local answer = { beat and math.max(0, now - beat) or -1, -1 }
+local first_end, bereft, fences = -1, {}, {}
 for place = 0, #ARGV - 4 do
-    local queue = { unpack(KEYS, 2 + 9 * place, 10 + 9 * place) }
+    local queue = { unpack(KEYS, 2 + 10 * place, 11 + 10 * place) }
     look_after(unpack(queue))
     if redis.call("ZCOUNT", queue[1], "-inf", "(" .. now - lease) > 0 then
-        answer[#answer + 1] = ARGV[4 + place]
+        bereft[#bereft + 1] = ARGV[4 + place]
     end
     local ends = next_end(queue[1])
-    if ends and (answer[2] < 0 or ends < answer[2]) then
-        answer[2] = ends
+    if ends and (first_end < 0 or ends < first_end) then
+        first_end = ends
     end
+    fences[#fences + 1] = tonumber(redis.call("HGET", queue[10], "fence") or 0)
 end
-return answer
+return { beat and math.max(0, now - beat) or -1, first_end, bereft, fences }
