@@ -156,14 +156,17 @@ class QueueKeys:
         return f"{self._own}:deliveries"
 
     def done(self, worker: str) -> str:
-        """HASH of what a worker did last: thread -> fence it settled; ``fetch`` -> number of its last fetch;
+        """HASH of what a worker did last: ``call`` -> number of its last call; ``settled`` -> fences that it settled;
         ``threads`` -> how many messages it can run at once.
         """
         return f"{self._own}:done:{worker}"
 
-    def worker_queues(self, worker: str) -> str:
-        """SET of the queues that a worker consumes, for whoever has to take its messages; one for all queues."""
-        return f"{self.prefix}:worker-queues:{worker}"
+    @property
+    def workers(self) -> str:
+        """ZSET worker -> its last renewal, in milliseconds of Redis' own clock; 0: it ended with messages in hand. A
+        worker is here for as long as it lives, or has messages of this queue.
+        """
+        return f"{self._own}:workers"
 
     @property
     def later(self) -> str:

@@ -181,6 +181,7 @@ class OrderedBroker(RedisBroker):
             body,
             loop=loop,
             link=self.link,
+            station=self.station,
             deliveries=self.deliveries,
             starts=self._starts,
             concurrency=concurrency,

@@ -22,6 +22,7 @@ from gobroke_dist.tasks.hooks import Deliveries
 from gobroke_dist.tasks.link import Link
 from gobroke_dist.tasks.performer import Body, Performer
 from gobroke_dist.tasks.starts import Starts
+from gobroke_dist.tasks.station import Station
 from gobroke_dist.tasks.wire import AsyncWire
 
 log = logging.getLogger(__name__)
@@ -60,6 +61,7 @@ class Lane:
         body: the actor's own coroutine function.
         loop: where all this runs.
         link: names the Redis.
+        station: this process as a worker.
         deliveries, starts: the middleware that is spoken to directly.
         concurrency: how many messages run at once.
     """
@@ -72,6 +74,7 @@ class Lane:
         *,
         loop: asyncio.AbstractEventLoop,
         link: Link,
+        station: Station,
         deliveries: Deliveries,
         starts: Starts,
         concurrency: int,
@@ -83,6 +86,7 @@ class Lane:
         self._loop = loop
         self._client = connect(link.settings)
         self._wire = AsyncWire(self._client)
+        self._station = station
         self._deliveries = deliveries
         self._starts = starts
         self.concurrency = concurrency
@@ -185,10 +189,11 @@ class Lane:
             log.exception("queue %s: processing message %s failed", self._clerk.queue_name, message)
 
     def _must_be_noted(self, message: Delivered) -> bool:
-        """Whether Redis must know that it starts, and did not note it when it handed it out."""
+        """Whether Redis must know that it starts, or be asked, and did not note it when it handed it out."""
         watch, ticket = self._clerk.watch, message.ticket
         noted = watch > 0 and (ticket.recovered or ticket.attempt >= watch)
-        return not noted and self._starts.last.may_be(message)
+        doubted = self._station.lease.doubts(self._clerk.queue_name, ticket.fence)
+        return doubted or (not noted and self._starts.last.may_be(message))
 
     async def _place(self, message: Delivered, unplaced: Unplaced) -> bool:
         """Give it its place; whether it may run now. In a thread: it is rare."""

@@ -23,7 +23,8 @@ class Starts(Middleware):
     """Notes in Redis that a message starts, before it does, where that may decide whether it is given up.
 
     That is a message which was in the hands of a worker that died, and one at its last attempt. For all others
-    ``recover.lua`` tells from the order in which they were fetched; see ``docs/adr/0007``.
+    ``recover.lua`` tells from the order in which they were fetched; see ``docs/adr/0007``. A message that was fetched
+    before this worker lost its lease is noted too: if another has it by now, it does not start here.
 
     Args:
         broker: whose actors say how often their messages may start.
@@ -51,7 +52,7 @@ class Starts(Middleware):
         """Note the start, if it matters. Raises ``SkipMessage`` when the message is another worker's by now."""
         if not isinstance(message, Delivered) or message.on_loop:  # of those on the loop, the lane sees to it
             return
-        if self.last.may_be(message) and not self.note(message):
+        if self.matters(message) and not self.note(message):
             raise SkipMessage("this worker lost it")
 
     def after_process_message(
@@ -60,6 +61,10 @@ class Starts(Middleware):
         """Before Dramatiq's ``Retries`` decides: runs that ended with their process count as well."""
         if exception is not None and isinstance(message, Delivered) and message.ticket.recovered:
             message.options["retries"] = max(message.options.get("retries", 0), message.ticket.attempt - 1)
+
+    def matters(self, message: Delivered) -> bool:
+        """Whether Redis is to know of this start, or to be asked whether it may be."""
+        return self._station.lease.doubts(message.queue_name, message.ticket.fence) or self.last.may_be(message)
 
     def note(self, message: Delivered) -> bool:
         """Note a start. False: the message is another worker's by now."""

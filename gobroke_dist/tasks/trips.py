@@ -189,7 +189,7 @@ class Trips:
             and settlement.operation == "commit"
             and not message.after_commit
             and time.monotonic() - message.began < _QUICK
-            and self._station.lease.is_held
+            and not self._station.lease.doubts(self._clerk.queue_name, message.ticket.fence)
             and not self._station.takes_nothing(self._clerk.queue_name)
             and not _others_wait_here()
         )

@@ -24,13 +24,13 @@ class Cut:
 CUTS = {
     "fencing": Cut(
         "parts/settle.lua",
-        'if redis.call("HGET", own.fences, id) == fence and redis.call("SISMEMBER", KEYS[1], id) == 1 then',
+        "if fences[number] == one.fence and acked[number] == 1 then",
         "if true then",
     ),
     "renewal": Cut(
-        "renew.lua", 'redis.call("ZADD", KEYS[1], now, ARGV[1])', 'redis.call("ZADD", KEYS[1], "NX", now, ARGV[1])'
+        "renew.lua", 'redis.call("ZADD", workers, now, ARGV[1])', 'redis.call("ZADD", workers, "NX", now, ARGV[1])'
     ),
-    "takeover": Cut("recover.lua", 'local ids = redis.call("SMEMBERS", KEYS[3])', "local ids = {}"),
+    "takeover": Cut("recover.lua", 'in_order(redis.call("SMEMBERS", acks), KEYS[4])', "{}"),
     "order": Cut("parts/place.lua", 'elseif redis.call("HSETNX", queue.heads, key, id) == 1 then', "elseif true then"),
 }
 """Dedup needs none: its window is a setting."""

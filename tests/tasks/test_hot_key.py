@@ -88,7 +88,7 @@ def test_w4_a_failure_in_the_middle_keeps_its_place(broker: OrderedBroker, gone_
 def test_w8_a_worker_that_can_not_be_sure_of_its_lease_waits_for_the_answer(
     broker: OrderedBroker, gone_on: list[bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(type(broker.lease), "is_held", property(lambda _: False))
+    monkeypatch.setattr(broker.station.lease.__class__, "doubts", lambda *_: True)
     declare(broker, lambda *_: None)
     send_all(broker, range(40))
     with working(broker):
