@@ -104,7 +104,8 @@ def _argument(logic: LogicBase, kwargs: dict[str, Any], current: Delivered | Non
     try:
         if logic.logic_type is LogicType.PASSIVE:
             return _tick(logic_name(logic), kwargs)
-        message = wire.from_kwargs(logic_name(logic), kwargs)
+        uuid = None if current is None else current.message_id
+        message = wire.from_kwargs(logic_name(logic), kwargs, uuid=uuid)
     except FrameInvalid as error:
         raise Undeliverable(str(error)) from error
     if current is not None:
