@@ -24,7 +24,7 @@ from gobroke_dist.outlet import Task
 from gobroke_dist.settings import Settings
 from gobroke_dist.tasks.actors import tick_message, to_dramatiq
 from gobroke_dist.tasks.limits import room_of
-from gobroke_dist.tasks.parcel import enqueue_call, lane_of, pack, place_args
+from gobroke_dist.tasks.parcel import enqueue_call, lane_of, pack, place_args, seal
 from gobroke_dist.tasks.scripts import Argument, ScriptName, queue_keys, script
 from gobroke_dist.tasks.waiting_line import Pending, WaitingLine
 
@@ -167,8 +167,8 @@ class AsyncProducer:
 
     def _enqueue_call(self, queue: str, batch: Sequence[Pending]) -> _Call:
         limit = room_of(self._broker, queue).limit
-        parcels = [one.parcel for one in batch]
-        return "enqueue", *enqueue_call(self._settings.prefix, parcels, self._window, limit=limit)
+        keys = QueueKeys(self._settings.prefix, queue)
+        return "enqueue", *enqueue_call(keys, [seal(one.parcel) for one in batch], self._window, limit=limit)
 
     def _batch(self) -> dict[str, list[Pending]]:
         """Behind those of its queue that wait for room, a message waits as well."""
