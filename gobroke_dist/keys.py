@@ -175,7 +175,9 @@ class QueueKeys:
 
     @property
     def counters(self) -> str:
-        """HASH: ``fence``, ``seen_since``; ``halted``: nothing is handed out; the dead letter's id, or who said so."""
+        """HASH: ``fence``; ``seq``: how many were accepted; ``seen_since``; ``halted``: nothing is handed out; the dead
+        letter's id, or who said so.
+        """
         return f"{self._own}:counters"
 
     @property

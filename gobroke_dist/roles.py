@@ -13,6 +13,7 @@ from gobroke_dist.embedded import EmbeddedRedis
 from gobroke_dist.endpoint import Endpoint
 from gobroke_dist.logic import Operations
 from gobroke_dist.node import Node
+from gobroke_dist.pauses import spare_what_stays
 from gobroke_dist.runtime import Runtime
 from gobroke_dist.settings import Settings
 from gobroke_dist.tasks.lifecycle import start_worker, stop_worker
@@ -92,6 +93,7 @@ async def run_edge(broke: Declared, *, ready: Ready | None = None) -> None:
         CouldNotCreateServer: an address can't be used.
     """
     async with edge(broke) as node:
+        spare_what_stays()
         if ready is not None:
             ready(node.addresses)
         await until_signal()
@@ -100,4 +102,5 @@ async def run_edge(broke: Declared, *, ready: Ready | None = None) -> None:
 async def run_together(broke: Declared) -> None:
     """Run every role until SIGTERM or SIGINT."""
     async with together(broke):
+        spare_what_stays()
         await until_signal()

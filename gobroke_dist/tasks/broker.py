@@ -27,7 +27,7 @@ from gobroke_dist.tasks.lease import Lease
 from gobroke_dist.tasks.letters import DEAD_ID
 from gobroke_dist.tasks.limits import room_of
 from gobroke_dist.tasks.link import Link
-from gobroke_dist.tasks.parcel import Parcel, enqueue_call, pack
+from gobroke_dist.tasks.parcel import Parcel, enqueue_call, pack, seal
 from gobroke_dist.tasks.performer import Body
 from gobroke_dist.tasks.revival import revive_call, revived_parcel
 from gobroke_dist.tasks.signals import Signals
@@ -221,13 +221,14 @@ class OrderedBroker(RedisBroker):
         parcel = revived_parcel(message)
         self.emit_before("enqueue", parcel.message, None)
         dead_id = str(message.options[DEAD_ID])
-        self.link.call("revive", *revive_call(self.settings.prefix, parcel, dead_id=dead_id, must_be_dead=False))
+        call = revive_call(self.settings.prefix, parcel, message, dead_id=dead_id, must_be_dead=False)
+        self.link.call("revive", *call)
         self.emit_after("enqueue", parcel.message, None)
         return parcel.message
 
     def _send(self, parcel: Parcel) -> None:
         limit = room_of(self, parcel.queue).limit
-        keys, args = enqueue_call(self.settings.prefix, [parcel], self.link.window, limit=limit)
+        keys, args = enqueue_call(self.keys(parcel.queue), [seal(parcel)], self.link.window, limit=limit)
         accepted, *refused = self.link.call("enqueue", keys, args)
         if refused:
             raise QueueFull(f"queue {parcel.queue!r}", limit or 0)

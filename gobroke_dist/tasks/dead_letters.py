@@ -108,7 +108,7 @@ class DeadLetters:
         if message.options.get("dead_reason") == _UNREADABLE:
             return "unreadable"
         parcel = revived_parcel(message.copy(queue_name=queue))
-        call = revive_call(self._link.settings.prefix, parcel, dead_id=id_, must_be_dead=True)
+        call = revive_call(self._link.settings.prefix, parcel, message, dead_id=id_, must_be_dead=True)
         answer = self._link.call("revive", *call).decode()
         return cast(Requeued, "last" if answer == "here" else answer)
 

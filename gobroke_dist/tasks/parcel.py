@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 import dramatiq
 from dramatiq.common import dq_name
 
 from gobroke_dist.keys import QueueKeys
+from gobroke_dist.tasks.encoding import ACCEPTED, encoded
 from gobroke_dist.tasks.scripts import Argument, queue_keys
 
 ORDER_KEY = "order_key"
@@ -20,8 +21,7 @@ HELD_BY_REDIS = "held_by_redis"
 """Marks an ``eta`` that only people read: Redis itself knows when the message is due."""
 
 
-@dataclass(frozen=True, slots=True)
-class Parcel:
+class Parcel(NamedTuple):
     """What Redis is told about one message.
 
     Attributes:
@@ -41,21 +41,28 @@ class Parcel:
     @property
     def payload(self) -> bytes:
         """The message as Redis holds it."""
-        encoded: bytes = self.message.encode()
-        return encoded
+        return encoded(self.message).payload
 
 
 def pack(message: dramatiq.Message[Any], *, delay: int | None = None) -> Parcel:
     """Prepare a message. A new message keeps its id in Redis; one that has been in Redis before gets a new one."""
-    known = REDIS_ID in message.options
-    options: dict[str, Any] = {REDIS_ID: str(uuid4()) if known else message.message_id}
+    options = {name: value for name, value in message.options.items() if name != ACCEPTED}
+    packed = dataclasses.replace(message, options=options)
+    if REDIS_ID in options:
+        options[REDIS_ID] = str(uuid4())
+    parcel = pack_new(packed)
+    if delay is None:
+        return parcel
+    return parcel._replace(message=postponed(packed, delay), delay=max(0, delay))
+
+
+def pack_new(message: dramatiq.Message[Any]) -> Parcel:
+    """As ``pack``, for a message that was made to be packed: it is not copied."""
+    redis_id = message.options.setdefault(REDIS_ID, message.message_id)
     key = key_of(message)
     if key is not None:
-        options[ORDER_KEY] = key
-    packed = message.copy(options=options)
-    if delay is not None:
-        packed = postponed(packed, delay)
-    return Parcel(message.queue_name, options[REDIS_ID], key, max(0, delay or 0), packed)
+        message.options[ORDER_KEY] = key
+    return Parcel(message.queue_name, redis_id, key, 0, message)
 
 
 def postponed(message: dramatiq.Message[Any], delay: int) -> dramatiq.Message[Any]:
@@ -78,33 +85,65 @@ def lane_of(queue: QueueKeys, key: str | None) -> str:
     return queue.ready if key is None else queue.lane(key)
 
 
+def accepted_of(message: dramatiq.Message[Any]) -> tuple[int, int] | None:
+    """What Redis noted when it accepted a message.
+
+    Returns:
+        the number that the message has in its queue, and the instant in milliseconds of Redis' own clock; None when
+        that is not known: it was not accepted yet, or another tool wrote it.
+    """
+    match message.options.get(ACCEPTED):
+        case [int(number), int(instant)] if type(number) is type(instant) is int and min(number, instant) >= 0:
+            return number, instant
+    return None
+
+
+class Sealed(NamedTuple):
+    """A parcel that nobody can change any more; every word can be sent.
+
+    Attributes:
+        words: what ``parts/place.lua`` reads of a message, but for the last.
+        key: the ordering key; None for no order.
+        size: bytes.
+    """
+
+    words: tuple[Argument, ...]
+    key: str | None
+    size: int
+
+
+def seal(parcel: Parcel) -> Sealed:
+    """Encode a parcel. Raises ``TypeError`` or ``ValueError``: something in it is not JSON, or not text."""
+    payload, offset = encoded(parcel.message)
+    words = (parcel.id.encode(), payload[offset:], int(offset > 0), parcel.delay, (parcel.key or "").encode())
+    return Sealed(words, parcel.key, len(payload))
+
+
 def place_args(parcel: Parcel, lane: int) -> list[Argument]:
     """What ``parts/place.lua`` reads; ``lane`` is the lane's index in KEYS, from 1."""
-    keyed = parcel.key is not None
-    return [parcel.id, parcel.payload, parcel.delay, int(keyed), parcel.key or "", lane]
+    return [*seal(parcel).words, 0 if parcel.key is None else lane]
 
 
 def enqueue_call(
-    prefix: str, parcels: Sequence[Parcel], window: int, *, limit: int | None = None
+    queue: QueueKeys, letters: Iterable[Sealed], window: int, *, limit: int | None = None
 ) -> tuple[list[str], list[Argument]]:
-    """KEYS and ARGV of ``enqueue.lua`` for messages of one queue.
+    """KEYS and ARGV of ``enqueue.lua``.
 
     Args:
-        prefix: ``Settings.prefix``.
-        parcels: the messages.
+        queue: the queue of all these messages.
+        letters: the messages, in order.
         window: the dedup window, in milliseconds.
         limit: how many messages the queue may hold; None: any number.
     """
-    queue = QueueKeys(prefix, parcels[0].queue)
     keys = queue_keys(queue)
     args: list[Argument] = [window, limit or 0]
-    for parcel in parcels:
-        keys.append(lane_of(queue, parcel.key))
-        args += place_args(parcel, len(keys))
+    lanes: dict[str | None, int] = {None: 0}
+    for words, key, _ in letters:
+        lane = lanes.get(key)
+        if lane is None:
+            assert key is not None
+            keys.append(queue.lane(key))
+            lane = lanes[key] = len(keys)
+        args += words
+        args.append(lane)
     return keys, args
-
-
-def accepted_of(message: dramatiq.Message[Any]) -> tuple[int, int] | None:
-    """Stand-in."""
-    found = message.options.get("accepted")
-    return (found[0], found[1]) if isinstance(found, list) else None

@@ -8,6 +8,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import dramatiq
@@ -16,23 +17,25 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from gobroke_dist.backends.redis.line import Line
+from gobroke_dist.backends.redis.shuttle import Call, Shuttle
 from gobroke_dist.errors import QueueFull, RedisUnavailable
 from gobroke_dist.keys import ClusterKeys, QueueKeys
 from gobroke_dist.metrics import Metrics
 from gobroke_dist.outlet import Task
 from gobroke_dist.settings import Settings
 from gobroke_dist.tasks.actors import tick_message, to_dramatiq
+from gobroke_dist.tasks.announcing import Announcer
 from gobroke_dist.tasks.limits import room_of
-from gobroke_dist.tasks.parcel import enqueue_call, lane_of, pack, place_args
-from gobroke_dist.tasks.scripts import Argument, ScriptName, queue_keys, script
-from gobroke_dist.tasks.waiting_line import Pending, WaitingLine
+from gobroke_dist.tasks.outcomes import Outcomes
+from gobroke_dist.tasks.parcel import enqueue_call, lane_of, pack_new, place_args, seal
+from gobroke_dist.tasks.scripts import Argument, queue_keys, script
+from gobroke_dist.tasks.waiting_line import Pending, WaitingLine, take
 
 log = logging.getLogger(__name__)
 
-BATCH = 500
-"""Messages in one script call: it must not keep Redis from others for long."""
-
+_WAITING_BYTES = 64 << 20
+_UNTOLD = 256
+_FEW, _MANY, _TURNS = 8, 48, 3
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 0.5
 _LOST = (RedisConnectionError, RedisTimeoutError, OSError, TimeoutError)
@@ -54,18 +57,22 @@ class AsyncProducer:
     ) -> None:
         self._broker = broker
         self._redis = redis
-        self._line = Line(redis, name="the way to Redis", limit=BATCH, repeat=False)
+        self._shuttle = Shuttle(redis, timeout=settings.redis_timeout)
         self._settings = settings
         self._window = int(settings.dedup_window * 1000)
         self._metrics = metrics
+        self._announcer = Announcer(broker)
+        self._outcomes = Outcomes(self._announcer)
         self._pending: deque[Pending] = deque()
-        self._full = WaitingLine(settings.full_timeout, settings.pending_limit // 2)
+        self._bytes = 0
+        self._full = WaitingLine(settings.full_timeout, settings.pending_limit // 2, self._outcomes.failed)
         self._wake = asyncio.Event()
         self._closing = False
         self._writer: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Begin to write. Call it on the event loop that will enqueue."""
+        script("enqueue")  # read from its file now, and not while the loop is to answer
         self._writer = asyncio.create_task(self._write(), name="producer")
 
     async def close(self) -> None:
@@ -76,6 +83,8 @@ class AsyncProducer:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._writer
         self._fail_all(RedisUnavailable("the producer is closed"))
+        await self._outcomes.down_to(0)
+        await self._shuttle.close()
 
     def enqueue(self, task: Task) -> asyncio.Future[None]:
         """Take a task; its place in the order is that of this call.
@@ -87,16 +96,20 @@ class AsyncProducer:
 
         Raises:
             QueueFull: too much is waiting to be written.
+            TypeError, ValueError: something in the message is not JSON, or not text; others are not affected.
         """
         if self._closing or self._writer is None:
             raise RedisUnavailable("the producer is closed")
-        if len(self._pending) + len(self._full) >= self._settings.pending_limit:
-            raise QueueFull("the way to Redis", self._settings.pending_limit)
-        parcel = pack(to_dramatiq(task))
-        self._broker.emit_before("enqueue", parcel.message, None)
+        waiting = len(self._pending) + len(self._full)
+        if waiting >= self._settings.pending_limit or self._bytes > _WAITING_BYTES:
+            raise QueueFull("the way to Redis", waiting)
+        # Encoded here, so that the work is spread over the calls.
+        parcel = pack_new(to_dramatiq(task))
+        self._announcer.before_enqueue(parcel.message)
+        sealed = seal(parcel)
         accepted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        accepted.add_done_callback(_seen)
-        self._pending.append(Pending(parcel, accepted))
+        self._pending.append(Pending(parcel.queue, sealed, parcel.message, accepted))
+        self._bytes += sealed.size
         self._wake.set()
         return accepted
 
@@ -114,16 +127,16 @@ class AsyncProducer:
         Raises:
             RedisUnavailable: not known; calling again is safe.
         """
-        parcel = pack(tick_message(logic, nominal_ms, scheduler))
+        parcel = pack_new(tick_message(logic, nominal_ms, scheduler))
+        self._announcer.before_enqueue(parcel.message)
         queue = QueueKeys(self._settings.prefix, logic)
         keys = [*queue_keys(queue), lane_of(queue, parcel.key), ClusterKeys(self._settings.prefix).schedule]
         args: list[Argument] = [self._window, *place_args(parcel, len(keys) - 1), logic, nominal_ms]
-        self._broker.emit_before("enqueue", parcel.message, None)
-        [answer] = await self._insist([("fire", keys, args)])
+        [answer] = await self._insist([(script("fire"), keys, args)])
         if isinstance(answer, Exception):
             raise _refusal(answer)
         if answer:
-            self._broker.emit_after("enqueue", parcel.message, None)
+            self._announcer.after_enqueue(parcel.message)
         return bool(answer)
 
     async def redis_now_ms(self) -> int:
@@ -143,12 +156,13 @@ class AsyncProducer:
                 await self._woken()
                 while self._pending:
                     await self._flush(self._batch())
-                while batch := self._full.due():
-                    await self._flush(batch)
+                    await self._gathered()
+                for queue, batch in self._full.due().items():
+                    await self._flush({queue: batch})
         except Exception as error:
             log.exception("the producer failed")
             self._closing = True
-            self._fail_all(RedisUnavailable(f"the producer failed: {error!r}"))
+            self._fail_all(_failure(error))
 
     async def _woken(self) -> None:
         """Wait for something to write; while queues are full, no longer than it takes to ask them again."""
@@ -158,69 +172,72 @@ class AsyncProducer:
                     await self._wake.wait()
         self._wake.clear()
 
+    async def _gathered(self) -> None:
+        """While many come, let more of them come: a trip costs as much as a dozen messages."""
+        before = _FEW
+        for _ in range(_TURNS):
+            waiting = len(self._pending)
+            if not before < waiting < _MANY:
+                return
+            before = waiting
+            await asyncio.sleep(0)
+
     async def _flush(self, queues: dict[str, list[Pending]]) -> None:
         """One batch: one script call per queue, so that what is resent can't overtake what follows it."""
-        calls = [self._enqueue_call(queue, batch) for queue, batch in queues.items()]
-        answers = await self._insist(calls)
+        try:
+            answers = await self._insist([self._call(queue, batch) for queue, batch in queues.items()])
+        except BaseException as error:
+            self._outcomes.failed(chain(*queues.values()), _failure(error))
+            raise
         for (queue, batch), answer in zip(queues.items(), answers, strict=True):
             self._settle(queue, batch, answer)
+        await self._outcomes.down_to(_UNTOLD)
 
-    def _enqueue_call(self, queue: str, batch: Sequence[Pending]) -> _Call:
-        limit = room_of(self._broker, queue).limit
-        parcels = [one.parcel for one in batch]
-        return "enqueue", *enqueue_call(self._settings.prefix, parcels, self._window, limit=limit)
+    def _call(self, queue: str, batch: Sequence[Pending]) -> Call:
+        keys, limit = QueueKeys(self._settings.prefix, queue), room_of(self._broker, queue).limit
+        return script("enqueue"), *enqueue_call(keys, [one.sealed for one in batch], self._window, limit=limit)
 
     def _batch(self) -> dict[str, list[Pending]]:
         """Behind those of its queue that wait for room, a message waits as well."""
         queues: dict[str, list[Pending]] = {}
-        for _ in range(min(BATCH, len(self._pending))):
-            one = self._pending.popleft()
+        for one in take(self._pending):
+            self._bytes -= one.sealed.size
             if not self._full.follow(one):
-                queues.setdefault(one.parcel.queue, []).append(one)
+                queues.setdefault(one.queue, []).append(one)
         return queues
 
     def _settle(self, queue: str, batch: list[Pending], answer: Any) -> None:
         if isinstance(answer, Exception):
-            _fail(batch, _refusal(answer))
+            self._outcomes.failed(batch, _refusal(answer))
             return
         new, *refused = map(int, answer)
         self._metrics.count("enqueued", new)
         self._metrics.count("duplicates", len(batch) - new - len(refused))
-        full = {index - 1 for index in refused}
-        for one in (one for index, one in enumerate(batch) if index not in full):
-            if not one.accepted.done():
-                one.accepted.set_result(None)
-            self._broker.emit_after("enqueue", one.parcel.message, None)
-        if refused:
-            late = [batch[index] for index in sorted(full)]
-            self._metrics.count("queue_full", sum(not one.since for one in late))
-            self._full.stand(late, room_of(self._broker, queue))
+        if not refused:
+            self._outcomes.accepted(batch)
+            return
+        full = {number - 1 for number in refused}
+        self._outcomes.accepted(one for index, one in enumerate(batch) if index not in full)
+        late = [batch[index] for index in sorted(full)]
+        self._metrics.count("queue_full", sum(not one.since for one in late))
+        self._full.stand(late, room_of(self._broker, queue))
 
     def _fail_all(self, error: Exception) -> None:
-        batch = [*self._full.leave(), *self._pending]
+        self._outcomes.failed([*self._full.leave(), *self._pending], error)
         self._pending.clear()
-        _fail(batch, error)
 
-    async def _insist(self, calls: Sequence[_Call]) -> list[Any]:
+    async def _insist(self, calls: Sequence[Call]) -> list[Any]:
         """The answers, or for each call the error; the same calls are made again until the deadline."""
         deadline = time.monotonic() + 2 * self._settings.redis_timeout
-        pause = _FIRST_PAUSE
+        pause = 0.0  # a connection that was cut while nobody used it is noticed when it is used again
         while True:
-            sent = [self._line.run(script(name), keys, args, read=_as_it_is) for name, keys, args in calls]
-            answers = await asyncio.gather(*sent, return_exceptions=True)
+            answers = await self._shuttle.run(calls)
             lost = next((answer for answer in answers if _is_lost(answer)), None)
             if lost is None or time.monotonic() + pause >= deadline:
                 return answers
             log.warning("the same messages are sent again: %s", lost)
             await asyncio.sleep(pause)
-            pause = min(pause * 2, _LONGEST_PAUSE)
-
-
-_Call = tuple[ScriptName, Sequence[str], Sequence[Argument]]
-
-
-def _as_it_is(answer: Any) -> Any:
-    return answer
+            pause = min(max(2 * pause, _FIRST_PAUSE), _LONGEST_PAUSE)
 
 
 def _is_lost(answer: object) -> bool:
@@ -232,13 +249,5 @@ def _refusal(error: Exception) -> Exception:
     return error if isinstance(error, RedisUnavailable) else RedisUnavailable(f"it refuses the message: {error}")
 
 
-def _fail(batch: Sequence[Pending], error: Exception) -> None:
-    for one in batch:
-        if not one.accepted.done():
-            one.accepted.set_exception(error)
-
-
-def _seen(future: asyncio.Future[None]) -> None:
-    """Who does not await the future does not want to hear of its error."""
-    if not future.cancelled():
-        future.exception()
+def _failure(error: BaseException) -> Exception:
+    return RedisUnavailable(f"the producer failed: {error!r}")

@@ -5,26 +5,60 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
+from typing import Any
+
+import dramatiq
 
 from gobroke_dist.errors import QueueFull
 from gobroke_dist.tasks.limits import Room
-from gobroke_dist.tasks.parcel import Parcel
+from gobroke_dist.tasks.parcel import Sealed
 
 PAUSE = 0.05
 """Seconds from one question for room to the next."""
 
-_BATCH = 500
+_AT_ONCE, _BYTES_AT_ONCE = 64, 128 << 10
 
 
 @dataclass(slots=True)
 class Pending:
-    """A message on its way. ``accepted`` is done when Redis has it; ``since``: when it first found its queue full."""
+    """A message on its way.
 
-    parcel: Parcel
+    Attributes:
+        queue: its queue's name.
+        sealed: what Redis gets of it.
+        message: what Dramatiq's hooks get of it.
+        accepted: done when Redis has it.
+        since: when it first found its queue full.
+    """
+
+    queue: str
+    sealed: Sealed
+    message: dramatiq.Message[Any]
     accepted: asyncio.Future[None]
     since: float = 0.0
+
+    def tell(self, error: Exception | None) -> None:
+        """Tell its sender that it was accepted, or why it is not known to be."""
+        if self.accepted.done():
+            return
+        if error is None:
+            self.accepted.set_result(None)
+        else:
+            self.accepted.set_exception(error)
+            self.accepted.exception()  # marks it as seen: nobody has to await it
+
+
+def take(waiting: deque[Pending]) -> list[Pending]:
+    """The first messages of a line: as many as may keep the event loop, and Redis, from others at once."""
+    taken: list[Pending] = []
+    size = 0
+    while waiting and len(taken) < _AT_ONCE and (not taken or size + waiting[0].sealed.size <= _BYTES_AT_ONCE):
+        taken.append(waiting.popleft())
+        size += taken[-1].sealed.size
+    return taken
 
 
 @dataclass(slots=True)
@@ -40,32 +74,34 @@ class WaitingLine:
     Args:
         longest: seconds that a message waits before it is refused.
         places: messages that may wait for one queue; it must not use up what others need.
+        refuse: called with those that there is no room for.
     """
 
-    def __init__(self, longest: float, places: int) -> None:
+    def __init__(self, longest: float, places: int, refuse: Callable[[Iterable[Pending], QueueFull], None]) -> None:
         self._longest = longest
         self._places = places
+        self._tell = refuse
         self._queues: dict[str, _Queue] = {}
 
     def __len__(self) -> int:
-        return sum(len(queue.waiting) for queue in self._queues.values())
+        return sum(len(queue.waiting) for queue in self._queues.values()) if self._queues else 0
 
     def stand(self, refused: Sequence[Pending], room: Room) -> None:
         """Put messages that there was no room for in front of those that follow them, or refuse them."""
         if not room.waits:
             self._refuse(refused, room)
             return
-        queue = self._queues.setdefault(refused[0].parcel.queue, _Queue(room))
+        queue = self._queues.setdefault(refused[0].queue, _Queue(room))
         queue.asked = now = time.monotonic()
         for one in reversed(refused):
             one.since = one.since or now
             queue.waiting.appendleft(one)
-        while len(queue.waiting) > self._places:
-            self._refuse([queue.waiting.pop()], room)
+        over = max(0, len(queue.waiting) - self._places)
+        self._refuse([queue.waiting.pop() for _ in range(over)], room)
 
     def follow(self, one: Pending) -> bool:
         """Whether others of this message's queue wait already, and it has been put behind them, or refused."""
-        queue = self._queues.get(one.parcel.queue)
+        queue = self._queues.get(one.queue)
         if queue is None:
             return False
         if len(queue.waiting) >= self._places:
@@ -87,9 +123,9 @@ class WaitingLine:
         for name, queue in list(self._queues.items()):
             if queue.asked + PAUSE > now:
                 continue
-            while queue.waiting and queue.waiting[0].since + self._longest < now:
-                self._refuse([queue.waiting.popleft()], queue.room)
-            found[name] = [queue.waiting.popleft() for _ in range(min(_BATCH, len(queue.waiting)))]
+            late = takewhile(lambda one: one.since + self._longest < now, queue.waiting)
+            self._refuse([queue.waiting.popleft() for _ in list(late)], queue.room)
+            found[name] = take(queue.waiting)
             if not queue.waiting:
                 del self._queues[name]
         return {name: batch for name, batch in found.items() if batch}
@@ -100,8 +136,6 @@ class WaitingLine:
         self._queues.clear()
         return left
 
-    @staticmethod
-    def _refuse(those: Sequence[Pending], room: Room) -> None:
-        for one in those:
-            if not one.accepted.done():
-                one.accepted.set_exception(QueueFull(f"queue {one.parcel.queue!r}", room.limit or 0))
+    def _refuse(self, those: Sequence[Pending], room: Room) -> None:
+        if those:
+            self._tell(those, QueueFull(f"queue {those[0].queue!r}", room.limit or 0))

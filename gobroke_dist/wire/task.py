@@ -1,4 +1,7 @@
-"""What a WORKER's queue holds: the keyword arguments of its actor, as JSON-able values."""
+"""What a WORKER's queue holds: the keyword arguments of its actor, as JSON-able values.
+
+A queue may hold a hundred thousand of them, so what is empty, or stands in the Dramatiq message around it, is left out.
+"""
 
 from __future__ import annotations
 
@@ -13,29 +16,31 @@ from gobroke_dist.message import Message
 def to_kwargs(message: Message, key: str | None) -> dict[str, Any]:
     """The actor's keyword arguments. Text payloads stay readable in a dashboard; others become base64.
 
-    ``to_logic`` stays behind: each logic gets a message of its own.
+    ``to_logic`` stays behind: each logic gets a message of its own; and ``uuid``, which is the Dramatiq message's id.
     """
+    body: dict[str, Any] = {} if key is None else {"key": key}
     try:
-        payload = {"text": message.message_raw.decode("utf-8")}
+        body["text"] = message.message_raw.decode("utf-8")
     except UnicodeDecodeError:
-        payload = {"base64": b64encode(message.message_raw).decode("ascii")}
-    sender = message.from_client
-    return {
-        "message": {
-            "uuid": message.uuid,
-            "key": key,
-            **payload,
-            "metadata": message.metadata,
-            "to_client": [client.uuid for client in message.to_client],
-            "from_logic": message.from_logic,
-            "from_client": sender
-            and {"uuid": sender.uuid, "node": sender.node, "session": sender.session, "metadata": sender.metadata},
-        }
-    }
+        body["base64"] = b64encode(message.message_raw).decode("ascii")
+    if message.metadata:
+        body["metadata"] = message.metadata
+    if message.to_client:
+        body["to_client"] = [client.uuid for client in message.to_client]
+    if message.from_logic is not None:
+        body["from_logic"] = message.from_logic
+    if message.from_client is not None:
+        body["from_client"] = _sender(message.from_client)
+    return {"message": body}
 
 
-def from_kwargs(logic: str, kwargs: dict[str, Any]) -> Message:
+def from_kwargs(logic: str, kwargs: dict[str, Any], *, uuid: str | None = None) -> Message:
     """The message that an actor was called with.
+
+    Args:
+        logic: the actor's name.
+        kwargs: of the call.
+        uuid: the Dramatiq message's id, unless the arguments name another.
 
     Raises:
         FrameInvalid: the arguments are not of this form; the text names what is missing.
@@ -47,7 +52,7 @@ def from_kwargs(logic: str, kwargs: dict[str, Any]) -> Message:
         return Message(
             to_logic=logic,
             to_client=body.get("to_client", ()),
-            uuid=body["uuid"],
+            uuid=body.get("uuid", uuid),
             message_raw=raw,
             metadata=body.get("metadata") or {},
             from_logic=body.get("from_logic"),
@@ -55,3 +60,8 @@ def from_kwargs(logic: str, kwargs: dict[str, Any]) -> Message:
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise FrameInvalid(f"queue {logic!r} holds something that is no message of it: {error!r}") from None
+
+
+def _sender(client: Client) -> dict[str, Any]:
+    optional = {"node": client.node, "session": client.session, "metadata": client.metadata}
+    return {"uuid": client.uuid, **{name: value for name, value in optional.items() if value}}

@@ -7,7 +7,7 @@ from typing import Any
 from gobroke_dist.message import Message
 from gobroke_dist.tasks.actors import to_dramatiq
 from gobroke_dist.tasks.broker import OrderedBroker
-from gobroke_dist.tasks.parcel import enqueue_call, pack
+from gobroke_dist.tasks.parcel import enqueue_call, pack, seal
 from gobroke_dist.tasks.transaction import Transaction
 from tests.eventually import eventually_sync
 from tests.tasks.conftest import Chat, declare, working
@@ -35,8 +35,8 @@ class Runs:
 
 def fill(broker: OrderedBroker, key: str, count: int) -> None:
     for first in range(0, count, 500):
-        parcels = [pack(to_dramatiq(task(key, n))) for n in range(first, min(first + 500, count))]
-        broker.link.call("enqueue", *enqueue_call(broker.settings.prefix, parcels, 0))
+        letters = [seal(pack(to_dramatiq(task(key, n)))) for n in range(first, min(first + 500, count))]
+        broker.link.call("enqueue", *enqueue_call(broker.keys("chat"), letters, 0))
 
 
 def test_w13_a_key_with_twenty_thousand_waiting_messages_delays_no_other_key(broker: OrderedBroker) -> None:

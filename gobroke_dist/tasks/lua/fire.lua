@@ -2,7 +2,7 @@
 -- Claims one nominal time of a PASSIVE logic and enqueues its job.
 --
 -- KEYS: 1-12 the queue, 13 lane, 14 schedule
--- ARGV: 1 dedup window (ms), 2 id, 3 payload, 4 delay, 5 keyed, 6 key, 7 index of the lane, 8 logic, 9 nominal (ms)
+-- ARGV: 1 dedup window (ms), 2-7 what `place` reads, 8 logic, 9 nominal (ms)
 -- Returns 1: this call fired it; 0: it, or a later one, was fired before.
 -- Atomic because: a claim without its job would be a firing that never runs, a job without its claim one too many.
 local last = tonumber(redis.call("HGET", KEYS[14], ARGV[8]) or "-1")

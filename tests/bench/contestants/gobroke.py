@@ -10,6 +10,7 @@ from gobroke_dist.logic import LogicBase, LogicType
 from gobroke_dist.message import Message
 from gobroke_dist.metrics import Metrics
 from gobroke_dist.outlet import Task
+from gobroke_dist.pauses import spare_what_stays
 from gobroke_dist.runtime import Application
 from gobroke_dist.settings import Settings
 from gobroke_dist.tasks.broker import OrderedBroker
@@ -89,6 +90,7 @@ class _Edge:
     async def __aenter__(self) -> AsyncProducer:
         self.producer.start()
         await self.producer.redis_now_ms()
+        spare_what_stays()  # as an edge does
         return self.producer
 
     async def __aexit__(self, *_: object) -> None:

@@ -35,12 +35,21 @@ local function is_known(queue, id, window)
     return false
 end
 
--- A head that a foreign tool removed would keep its key for ever.
 local function is_alive(queue, id)
     return is_mark(id)
         or redis.call("HEXISTS", queue.messages, id) == 1
         or redis.call("HEXISTS", queue.fences, id) == 1
         or redis.call("HEXISTS", queue.delayed, id) == 1
+end
+
+-- A head that a foreign tool removed would keep its key for ever. Returns whether it had.
+local function go_on_without(queue, key, head, lane)
+    if is_alive(queue, head) then
+        return false
+    end
+    redis.call("HDEL", queue.keys, head)
+    promote(queue, key, lane)
+    return true
 end
 
 -- Puts a message, whose payload is stored, behind all others of its key.
@@ -52,11 +61,7 @@ local function line_up(queue, id, keyed, key, lane, payload)
         make_head(queue, key, id, payload)
     else
         redis.call("RPUSH", lane, id)
-        local head = redis.call("HGET", queue.heads, key)
-        if not is_alive(queue, head) then
-            redis.call("HDEL", queue.keys, head)
-            promote(queue, key, lane)
-        end
+        go_on_without(queue, key, redis.call("HGET", queue.heads, key), lane)
     end
 end
 
@@ -67,19 +72,34 @@ local function hold_until(queue, id, due)
     end
 end
 
--- Accepts one message, once. ARGV from `at` on: id, payload, delay, keyed, key, index of the lane in KEYS.
+-- The payload at ARGV[at], with what only Redis can know: the message's number in its queue, and when it was accepted.
+-- They become its first option: the payload comes without its beginning, unless it is to stay as it is. A number ""
+-- adds nothing.
+local BEGINNING = '{"options":{'
+local function stamped(at, number, instant)
+    if ARGV[at + 1] == "0" then
+        return ARGV[at]
+    elseif number == "" then
+        return BEGINNING .. ARGV[at]
+    end
+    return BEGINNING .. '"accepted":[' .. number .. "," .. instant .. "]," .. ARGV[at]
+end
+
+-- Accepts one message, once. ARGV from `at` on: id, payload, "1" if it is without its BEGINNING, delay, key, index of
+-- its lane in KEYS (0: it is in no order).
 local PLACE_ARGS = 6
 local function place(queue, at, window, now)
-    local id, payload, delay = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2])
+    local id, delay, lane = ARGV[at], tonumber(ARGV[at + 3]), tonumber(ARGV[at + 5])
     if is_known(queue, id, window) then
         return false
     end
+    local payload = stamped(at + 1, redis.call("HINCRBY", queue.counters, "seq", 1), now)
     if delay > 0 then
         redis.call("HSET", queue.delayed, id, payload)
         hold_until(queue, id, now + delay)
     else
         redis.call("HSET", queue.messages, id, payload)
-        line_up(queue, id, ARGV[at + 3] == "1", ARGV[at + 4], KEYS[tonumber(ARGV[at + 5])], payload)
+        line_up(queue, id, lane > 0, ARGV[at + 4], KEYS[lane], payload)
     end
     return true
 end
