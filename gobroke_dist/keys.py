@@ -161,9 +161,12 @@ class QueueKeys:
         """
         return f"{self._own}:done:{worker}"
 
-    def worker_queues(self, worker: str) -> str:
-        """SET of the queues that a worker consumes, for whoever has to take its messages; one for all queues."""
-        return f"{self.prefix}:worker-queues:{worker}"
+    @property
+    def workers(self) -> str:
+        """ZSET worker -> its last renewal, in milliseconds of Redis' own clock; 0: it ended with messages in hand. A
+        worker is here for as long as it lives, or has messages of this queue.
+        """
+        return f"{self._own}:workers"
 
     @property
     def later(self) -> str:

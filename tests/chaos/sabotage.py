@@ -28,9 +28,9 @@ CUTS = {
         "if true then",
     ),
     "renewal": Cut(
-        "renew.lua", 'redis.call("ZADD", KEYS[1], now, ARGV[1])', 'redis.call("ZADD", KEYS[1], "NX", now, ARGV[1])'
+        "renew.lua", 'redis.call("ZADD", workers, now, ARGV[1])', 'redis.call("ZADD", workers, "NX", now, ARGV[1])'
     ),
-    "takeover": Cut("recover.lua", 'local ids = redis.call("SMEMBERS", KEYS[3])', "local ids = {}"),
+    "takeover": Cut("recover.lua", 'in_order(redis.call("SMEMBERS", acks), KEYS[4])', "{}"),
     "order": Cut("parts/place.lua", 'elseif redis.call("HSETNX", queue.heads, key, id) == 1 then', "elseif true then"),
 }
 """Dedup needs none: its window is a setting."""

@@ -9,6 +9,7 @@ from gobroke_dist.keys import ClusterKeys
 from gobroke_dist.message import Message
 from gobroke_dist.tasks.actors import to_dramatiq
 from gobroke_dist.tasks.broker import OrderedBroker
+from gobroke_dist.tasks.lease import Found
 from gobroke_dist.tasks.transaction import Transaction
 from gobroke_dist.wire.channel import unwrap
 from tests.eventually import eventually_sync
@@ -128,7 +129,7 @@ def test_w8_a_worker_that_lost_its_lease_can_settle_nothing(
     send(old, "k", 1)
     with working(old, threads=1):
         assert entered.wait(5)
-        lease, old.lease.renew = old.lease.renew, lambda: []  # type: ignore[method-assign]
+        lease, old.lease.renew = old.lease.renew, Found  # type: ignore[method-assign]
         with working(new):
             eventually_sync(lambda: journal.of("k") == [0, 1])
             go_on.set()

@@ -37,11 +37,11 @@ def crash(make_broker: Callable[..., OrderedBroker], declared: dict[str, object]
 
     Another one takes what it held. Returns what was fetched.
     """
-    rescuer = make_broker(worker_lease=600.0)
-    rescuer.lease.cover("chat")
 
-    def run(*, starts: Callable[[Delivered], bool], threads: int = 1, prefetch: int = 8) -> list[Delivered]:
-        broker = make_broker(worker_lease=600.0)
+    def run(
+        *, starts: Callable[[Delivered], bool], threads: int = 1, prefetch: int = 8, lease: float = 600.0
+    ) -> list[Delivered]:
+        broker, rescuer = make_broker(worker_lease=600.0), make_broker(worker_lease=lease)
         declare(broker, lambda *_: None, Chat(**declared))
         broker.station.threads = threads
         consumer = broker.consume("chat", prefetch=prefetch, timeout=100)
@@ -50,8 +50,10 @@ def crash(make_broker: Callable[..., OrderedBroker], declared: dict[str, object]
             if starts(one):
                 broker.emit_before("process_message", one)
                 broker.deliveries.forget(one)
-        broker.client.zadd(broker.keys("chat").heartbeats, {broker.broker_id: 0})
-        rescuer.lease._rescue(broker.broker_id)
+        for beats in (broker.keys("chat").heartbeats, broker.keys("chat").workers):
+            broker.client.zadd(beats, {broker.broker_id: 0})
+        rescuer.lease.cover("chat")
+        rescuer.lease.rescue(["chat"])
         return fetched
 
     return run

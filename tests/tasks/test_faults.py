@@ -164,6 +164,29 @@ def test_w19_when_memory_is_full_new_work_is_refused_and_what_waits_is_drained(
             server.stop()
 
 
+def test_w19_when_memory_is_full_what_a_worker_holds_when_it_ends_goes_to_another(
+    make_broker: Callable[..., OrderedBroker],
+) -> None:
+    with tempfile.TemporaryDirectory(prefix="gb-") as folder:
+        server = EmbeddedRedis(Path(folder))
+        url, journal = server.start(), Journal()
+        dead, living = (make_broker(redis_url=url) for _ in range(2))
+        try:
+            declare(living, lambda message, _: journal.note(message.json()["key"], 0))
+            consumer = dead.consume("chat", prefetch=2, timeout=100)
+            for key in "ab":
+                send(dead, key, 0)
+            assert next(consumer) is not None
+            dead.client.config_set("maxmemory", 1)
+            dead.close()
+            with working(living):
+                eventually_sync(lambda: journal.of("a") == journal.of("b") == [0])
+            assert not living.client.exists(living.keys("chat").workers)
+        finally:
+            living.close()
+            server.stop()
+
+
 def test_w18_a_reclaim_that_arrives_late_takes_nothing_that_was_fetched_since(
     make_broker: Callable[..., OrderedBroker],
 ) -> None:

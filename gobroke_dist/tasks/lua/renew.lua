@@ -1,18 +1,25 @@
 --#include clock bell
--- Renews a worker's lease, and looks after its queues: what other tools pushed, what is due, old dead letters.
+-- Renews a worker's lease, tells when another's runs out, and looks after its queues: what other tools pushed, what is
+-- due, old dead letters. Its cost does not depend on how many workers there are, alive or dead.
 --
--- KEYS: 1 heartbeats, 2 this worker's queues, then for each queue: ready, later, bell, delayed_ready,
---       delayed_messages, dead, dead_messages, done
+-- KEYS: 1 heartbeats, then for each queue: workers, ready, later, bell, delayed_ready, delayed_messages, dead,
+--       dead_messages, done, counters
 -- ARGV: 1 worker, 2 lease (ms), 3 life of a dead letter (ms), then the queues' names
--- Returns {late, workers whose lease ran out, at most 20}; late: 1 if this worker's own had run out.
--- Atomic because: a fetch needs a lease, and a lease needs the list of the queues that a rescuer has to visit.
+-- Returns {ms since this worker's last renewal or -1, ms until the next lease of another worker of these queues will
+--       have run out or -1, the names of the queues with a worker whose lease has run out, the last fence of each
+--       queue}.
+-- Atomic because: a fetch needs a lease, and a lease needs an entry in each queue, where a rescuer finds it.
 local BATCH = 100
+local FORGOTTEN = 86400000 -- ms; a heartbeat that is missing says the same as an old one
 local now, lease = redis_now(), tonumber(ARGV[2])
-redis.call("SREM", KEYS[2], "") -- a first write that needs no memory: leases are renewed when memory is full
-local beat = tonumber(redis.call("ZSCORE", KEYS[1], ARGV[1]) or now)
-redis.call("ZADD", KEYS[1], now, ARGV[1])
-for i = 4, #ARGV do
-    redis.call("SADD", KEYS[2], ARGV[i])
+redis.call("ZREM", KEYS[1], "") -- a first write that needs no memory: leases are renewed when memory is full
+
+-- Only a clock that was put back leaves a time that is yet to come, and with it a lease that would never end.
+local function renewed(workers)
+    redis.call("ZADD", workers, now, ARGV[1])
+    for _, worker in ipairs(redis.call("ZRANGEBYSCORE", workers, "(" .. now, "+inf", "LIMIT", 0, BATCH)) do
+        redis.call("ZADD", workers, now, worker)
+    end
 end
 
 -- When a message that a stock producer delayed is due, by its own clock; it did not say it any other way.
@@ -39,14 +46,41 @@ local function bury(dead, payloads, oldest)
     end
 end
 
-for at = 3, #KEYS, 8 do
-    adopt(KEYS[at + 3], KEYS[at + 4], KEYS[at + 1])
-    bury(KEYS[at + 5], KEYS[at + 6], now - tonumber(ARGV[3]))
-    redis.call("PEXPIRE", KEYS[at + 7], lease * 10)
-    local first = redis.call("ZRANGE", KEYS[at + 1], 0, 0, "WITHSCORES")
-    if redis.call("LLEN", KEYS[at]) > 0 or (first[2] and tonumber(first[2]) <= now + lease) then
-        ring(KEYS[at + 2])
+local function look_after(workers, ready, later, bell, delayed_ready, delayed_messages, dead, dead_messages, done)
+    renewed(workers)
+    adopt(delayed_ready, delayed_messages, later)
+    bury(dead, dead_messages, now - tonumber(ARGV[3]))
+    redis.call("PEXPIRE", done, lease * 10)
+    local first = redis.call("ZRANGE", later, 0, 0, "WITHSCORES")
+    if redis.call("LLEN", ready) > 0 or (first[2] and tonumber(first[2]) <= now + lease) then
+        ring(bell)
     end
 end
-local gone = redis.call("ZRANGEBYSCORE", KEYS[1], "-inf", now - lease, "LIMIT", 0, 20)
-return { beat < now - lease and 1 or 0, gone }
+
+-- This worker has renewed just now, so of the two oldest that live one is another, if there is any.
+local function next_end(workers)
+    local living = redis.call("ZRANGEBYSCORE", workers, now - lease, "+inf", "WITHSCORES", "LIMIT", 0, 2)
+    local at = living[1] == ARGV[1] and 3 or 1
+    return living[at] and tonumber(living[at + 1]) + lease + 1 - now
+end
+
+local beat = tonumber(redis.call("ZSCORE", KEYS[1], ARGV[1]))
+renewed(KEYS[1])
+local forgotten = now - math.max(FORGOTTEN, 2 * lease)
+for _, worker in ipairs(redis.call("ZRANGEBYSCORE", KEYS[1], "-inf", forgotten, "LIMIT", 0, BATCH)) do
+    redis.call("ZREM", KEYS[1], worker)
+end
+local first_end, bereft, fences = -1, {}, {}
+for place = 0, #ARGV - 4 do
+    local queue = { unpack(KEYS, 2 + 10 * place, 11 + 10 * place) }
+    look_after(unpack(queue))
+    if redis.call("ZCOUNT", queue[1], "-inf", "(" .. now - lease) > 0 then
+        bereft[#bereft + 1] = ARGV[4 + place]
+    end
+    local ends = next_end(queue[1])
+    if ends and (first_end < 0 or ends < first_end) then
+        first_end = ends
+    end
+    fences[#fences + 1] = tonumber(redis.call("HGET", queue[10], "fence") or 0)
+end
+return { beat and math.max(0, now - beat) or -1, first_end, bereft, fences }
