@@ -161,6 +161,22 @@ def test_w10_what_may_have_killed_a_process_comes_back_one_by_one(
     assert [round(later - first) for (_, first), (_, later) in itertools.pairwise(due)] == [250, 250]
 
 
+@pytest.mark.parametrize(("lease", "longest"), [(600.0, 2000), (2.0, 250)])
+def test_w9_however_many_ran_when_their_process_died_the_last_is_back_soon(
+    broker: OrderedBroker, crash: Crash, client: redis.Redis, lease: float, longest: int
+) -> None:
+    """At a lease of 2 s it takes an eighth of it: 3 s are promised from the death to the handler."""
+    keys = broker.keys("chat")
+    for key in range(100):
+        send(broker, f"k{key}", 0)
+    crash(starts=lambda _: True, threads=100, prefetch=100)
+    crash(starts=lambda _: True, threads=100, prefetch=100, lease=lease)
+    due = [at for _, at in client.zrange(keys.later, 0, -1, withscores=True)]
+    assert len(due) == 100
+    assert 0.9 * longest < due[-1] - due[0] <= longest
+    assert max(later - first for first, later in itertools.pairwise(due)) <= longest / 100 + 1
+
+
 def test_w8_a_delivery_that_was_taken_from_a_worker_does_not_start_there(broker: OrderedBroker, crash: Crash) -> None:
     send(broker, "k", 0)
     crash(starts=lambda _: True)

@@ -13,6 +13,7 @@
 -- Atomic because: the lease must still be out when the fences go, and an id is never in neither place.
 local WORKERS, MESSAGES = 100, 100 -- of one call, so that it never holds Redis up for long
 local APART = 250 -- ms; what may have killed a process comes back one by one, so that the others are not killed again
+local SPREAD = 2000 -- ms, for all of them
 local now, lease = redis_now(), tonumber(ARGV[1])
 redis.call("ZREM", KEYS[2], "") -- a first write that needs no memory
 local taken, suspects = 0, {}
@@ -65,8 +66,9 @@ for at = 2, #ARGV do
     end
 end
 
+local apart = math.min(APART, math.min(SPREAD, lease / 8) / #suspects)
 for number, id in ipairs(suspects) do
-    redis.call("ZADD", KEYS[7], now + APART * (number - 1), id)
+    redis.call("ZADD", KEYS[7], now + math.floor(apart * (number - 1)), id)
 end
 if #suspects > 0 then
     ring(KEYS[6])
