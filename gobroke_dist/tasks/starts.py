@@ -23,7 +23,8 @@ class Starts(Middleware):
     """Notes in Redis that a message starts, before it does, where that may decide whether it is given up.
 
     That is a message which was in the hands of a worker that died, and one at its last attempt. For all others
-    ``recover.lua`` tells from the order in which they were fetched; see ``docs/adr/0007``.
+    ``recover.lua`` tells from the order in which they were fetched; see ``docs/adr/0007``. A message that was fetched
+    before this worker lost its lease is noted too: if another has it by now, it does not start here.
 
     Args:
         link: the way to Redis.
@@ -44,7 +45,7 @@ class Starts(Middleware):
 
     def before_process_message(self, broker: Broker, message: MessageProxy) -> None:
         """Note the start, if it matters. Raises ``SkipMessage`` when the message is another worker's by now."""
-        if isinstance(message, Delivered) and _may_be_the_last(broker, message) and not self._noted(message):
+        if isinstance(message, Delivered) and self._matters(broker, message) and not self._noted(message):
             raise SkipMessage("this worker lost it")
 
     def after_process_message(
@@ -53,6 +54,10 @@ class Starts(Middleware):
         """Before Dramatiq's ``Retries`` decides: runs that ended with their process count as well."""
         if exception is not None and isinstance(message, Delivered) and message.ticket.recovered:
             message.options["retries"] = max(message.options.get("retries", 0), message.ticket.attempt - 1)
+
+    def _matters(self, broker: Broker, message: Delivered) -> bool:
+        ticket = message.ticket
+        return self._station.lease.doubts(message.queue_name, ticket.fence) or _may_be_the_last(broker, message)
 
     def _noted(self, message: Delivered) -> bool:
         keys, ticket = self._link.keys(message.queue_name), message.ticket

@@ -3,6 +3,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+import pytest
 import redis
 
 from gobroke_dist.keys import ClusterKeys
@@ -103,6 +104,37 @@ def test_what_a_hook_enqueues_is_part_of_the_commit(broker: OrderedBroker) -> No
         eventually_sync(lambda: journal.of("next") == [7])
     assert "commit" in called
     assert "enqueue" not in called
+
+
+@pytest.mark.parametrize("renewed", [False, True], ids=["it has not renewed yet", "it has a new lease"])
+def test_w8_what_a_worker_had_fetched_when_it_lost_its_lease_does_not_start_there(
+    make_broker: Callable[..., OrderedBroker], renewed: bool
+) -> None:
+    journal, entered, go_on = Journal(), threading.Event(), threading.Event()
+    old, new = make_broker(), make_broker()
+    started: list[str] = []
+
+    def slow(message: Message, _: Transaction) -> None:
+        started.append(message.json()["key"])
+        entered.set()
+        go_on.wait(10)
+
+    declare(old, slow)
+    declare(new, lambda message, _: journal.note(message.json()["key"], 0))
+    for key in "abc":
+        send(old, key, 0)
+    with working(old, threads=1):
+        assert entered.wait(5)
+        eventually_sync(lambda: len(old.station.shelf("chat")) == 2)
+        renew, old.lease.renew = old.lease.renew, Found  # type: ignore[method-assign]
+        with working(new):
+            eventually_sync(lambda: len(journal.entries) == 3)
+        if renewed:
+            renew()
+        go_on.set()
+        eventually_sync(lambda: not len(old.station.shelf("chat")))
+        old.lease.renew = renew  # type: ignore[method-assign]
+    assert started == ["a"]
 
 
 def test_w8_a_worker_that_lost_its_lease_can_settle_nothing(
