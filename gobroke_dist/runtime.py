@@ -58,10 +58,18 @@ class Runtime:
         role: ``edge``, ``worker`` or ``scheduler``.
         broker: where tasks are handed over.
         node: this process's id, where another part of it has one already.
+        lease: seconds of silence after which it is gone; None: ``node_lease``.
     """
 
     def __init__(
-        self, application: Application, settings: Settings, role: str, broker: OrderedBroker, *, node: str | None = None
+        self,
+        application: Application,
+        settings: Settings,
+        role: str,
+        broker: OrderedBroker,
+        *,
+        node: str | None = None,
+        lease: float | None = None,
     ) -> None:
         self.application = application
         self.settings = settings
@@ -72,7 +80,8 @@ class Runtime:
         self.keys = ClusterKeys(settings.prefix)
         self._commands = connect(settings)
         self._listener = connect(settings, blocking=True)
-        self.registry: Registry = RedisRegistry(self._commands, self.keys, settings.node_lease)
+        self._lease = lease or settings.node_lease
+        self.registry: Registry = RedisRegistry(self._commands, self.keys, self._lease)
         self.bus: Bus = RedisBus(self._commands, self._listener, self.keys, settings, self.metrics)
         self.producer = AsyncProducer(broker, self._commands, settings, self.metrics)
         self._threads = ThreadPoolExecutor(settings.threads, thread_name_prefix="gobroke-logic")
@@ -136,7 +145,7 @@ class Runtime:
 
     def keep(self, lost: Callable[[], Awaitable[None]] | None = None) -> None:
         """Renew the lease from now on; ``lost`` is awaited whenever it had run out."""
-        self.every(self.settings.node_lease / _RENEWALS_PER_LEASE, lambda: self._renew(lost))
+        self.every(self._lease / _RENEWALS_PER_LEASE, lambda: self._renew(lost))
 
     def every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
         """Do ``work`` again and again until the process closes; what fails is logged and tried again."""

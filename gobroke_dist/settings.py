@@ -43,7 +43,11 @@ class Settings(BaseSettings):
     full_timeout: float = Field(
         default=5.0, ge=0, description="how long a message waits for room in a full queue before it is refused"
     )
-    node_lease: float = Field(default=5.0, ge=0.5, description="after this silence a process is gone, with its clients")
+    node_lease: float = Field(
+        default=5.0,
+        ge=0.5,
+        description="after this silence an edge is gone, with its clients; a worker stays listed three times as long",
+    )
     worker_lease: float = Field(default=10.0, ge=0.5, description="after this silence a worker loses its messages")
     dedup_window: float = Field(
         default=300.0, ge=0, description="how long a (logic, message uuid) is accepted only once"

@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+_NODE_LEASES = 3  # for which a worker that fell silent is still listed
+
 
 class WorkerRole:
     """Everything that a worker process of one application needs, whichever program starts it.
@@ -87,7 +89,10 @@ class WorkerRole:
             self._on_loop(runtime.close())
 
     async def _open(self) -> None:
-        runtime = Runtime(self._application, self._settings, "worker", self.broker, node=self.broker.broker_id)
+        node, settings = self.broker.broker_id, self._settings
+        # No client goes with it, so its registration is for people to read, and may be renewed less often.
+        lease = _NODE_LEASES * settings.node_lease
+        runtime = Runtime(self._application, settings, "worker", self.broker, node=node, lease=lease)
         await runtime.open()
         runtime.keep()
         runtime.serve(logic for logic in self._application.logics.values() if runs_in_workers(logic))
