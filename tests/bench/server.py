@@ -57,6 +57,7 @@ class Server:
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self.client = redis.Redis(host="127.0.0.1", port=self.port)
         self._process: subprocess.Popen[bytes] | None = None
+        self._asked = 0
 
     def __enter__(self) -> Server:
         command = [
@@ -85,10 +86,11 @@ class Server:
     def usage(self) -> Usage:
         """What it has done until now."""
         info: dict[str, Any] = self.client.info("everything")
+        self._asked += 1
         counted = {name: value for name, value in info.items() if name.startswith("cmdstat_")}
         commands = sum(value["calls"] for name, value in counted.items() if name != "cmdstat_info")
         cpu = info["used_cpu_user"] + info["used_cpu_sys"]
-        return Usage(commands, info["total_reads_processed"] - 1, cpu, info["used_memory"])
+        return Usage(commands, info["total_reads_processed"] - self._asked, cpu, info["used_memory"])
 
     def empty(self) -> None:
         """Forget everything."""
