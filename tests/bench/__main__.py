@@ -71,6 +71,11 @@ def _turn(bench: Bench, book: Book, number: int, case: Case, name: str, idle: fl
         figures, ages = bench.latency(contestant, replace(case.job, seed=number), idle=idle)
         book.note(number, case.name, name, figures)
         book.ages[name] += ages
+    elif case.kind == "takeover":
+        jobs = {"idle": replace(case.job, messages=0), "busy": case.job}
+        book.takeovers[case.name] = {
+            state: bench.takeovers(contestant, job, case.trials // 2) for state, job in jobs.items()
+        }
     else:
         book.note(number, case.name, name, bench.role(contestant, "watch", case.job))
         book.note(number, case.name, "nothing", bench.role(contestant, "idle_watch", case.job))

@@ -28,11 +28,13 @@ class Book:
     Attributes:
         series: each figure by round.
         ages: seconds from send to handler, of all rounds.
+        takeovers: case -> what the workers were -> seconds from a worker's death to its message's next start.
         failures: (case, contestant) -> why there is no figure.
     """
 
     series: defaultdict[Subject, Series] = field(default_factory=lambda: defaultdict(dict))
     ages: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    takeovers: defaultdict[str, dict[str, list[float]]] = field(default_factory=lambda: defaultdict(dict))
     failures: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def note(self, round_: int, case: str, contestant: str, figures: dict[str, float]) -> None:
@@ -58,6 +60,10 @@ class Book:
         """A quantile of the latency, in seconds."""
         ages = self.ages.get(contestant)
         return quantile(ages, share) if ages else None
+
+    def longest_takeover(self, case: str) -> float | None:
+        """Of all trials, in seconds."""
+        return max((one for trials in self.takeovers.get(case, {}).values() for one in trials), default=None)
 
 
 def paired_ratio(of: Series, to: Series) -> float | None:

@@ -57,6 +57,10 @@ def _age(share: float) -> Measured:
     return measured
 
 
+def _takeover(case: str) -> Measured:
+    return lambda book: book.longest_takeover(case)
+
+
 _BASE, _HOT_KEY = ("base", OURS), ("one-key", OURS)
 _GOALS = (
     Goal("drain, 100 keys, by stock Dramatiq unordered", _ratio(_BASE, ("base", STOCK)), 2.0, True, "×"),
@@ -77,6 +81,8 @@ _GOALS = (
     Goal("requests to Redis per second, one idle process", _worst("latency", "idle_requests"), 1.0, False, "/s"),
     Goal("drain with 1,000,000 waiting by drain with 6,000", _ratio(("million", OURS), _BASE), 0.8, True, "×"),
     Goal("memory per waiting message by stock's", _ratio(_BASE, ("base", STOCK), "memory"), 1.5, False, "×"),
+    Goal("longest takeover after a crash, lease of 2 s", _takeover("takeover-2s"), 3.0, False, " s"),
+    Goal("longest takeover after a crash, default settings", _takeover("takeover"), 12.0, False, " s"),
 )
 
 

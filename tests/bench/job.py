@@ -26,6 +26,8 @@ class Job:
         payload: bytes in a message.
         seed: of the gaps between single messages.
         gaps: seconds between single messages, shortest and longest.
+        prefix: of the keys, for a contestant that is to have several sets of them.
+        lease: seconds of a worker's silence after which others take its messages; 0: the default.
     """
 
     url: str
@@ -40,6 +42,8 @@ class Job:
     payload: int = 100
     seed: int = 0
     gaps: tuple[float, float] = (0.05, 0.25)
+    prefix: str = ""
+    lease: float = 0.0
 
     @property
     def text(self) -> str:

@@ -26,6 +26,7 @@ class Case:
         kind: what is measured.
         handled: stop when so many have been handled; 0: all.
         rounds: at most so many; 0: as many as the run has.
+        trials: how often a worker is killed.
         quick: part of a quick run.
     """
 
@@ -33,9 +34,10 @@ class Case:
     title: str
     contestants: tuple[str, ...]
     job: Job
-    kind: Literal["drain", "latency", "loop"] = "drain"
+    kind: Literal["drain", "latency", "loop", "takeover"] = "drain"
     handled: int = 0
     rounds: int = 0
+    trials: int = 0
     quick: bool = False
 
 
@@ -106,6 +108,25 @@ _CASES = (
         kind="latency",
         quick=True,
     ),
+    Case(
+        name="takeover-2s",
+        title="takeover, lease of 2 s",
+        contestants=(OURS,),
+        job=replace(_JOB, processes=2, lease=2.0, messages=2000),
+        kind="takeover",
+        rounds=1,
+        trials=20,
+        quick=True,
+    ),
+    Case(
+        name="takeover",
+        title="takeover, default settings",
+        contestants=(OURS,),
+        job=replace(_JOB, processes=2, messages=4000),
+        kind="takeover",
+        rounds=1,
+        trials=20,
+    ),
 )
 NAMES = tuple(case.name for case in _CASES)
 
@@ -125,5 +146,7 @@ def _shortened(case: Case) -> Case:
     if case.kind == "latency":
         least = (OURS, STOCK, "taskiq", "huey")
         return replace(case, contestants=least, job=replace(case.job, messages=25))
+    if case.kind == "takeover":
+        return replace(case, trials=4)
     messages = max(1000, case.job.messages // 2)
     return replace(case, job=replace(case.job, messages=messages), handled=min(case.handled, messages))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import median
 
 from tests.bench.field import FIELD
 from tests.bench.figures import Book, Subject
@@ -24,7 +25,8 @@ class Sheet:
 
 def sheets(book: Book, plan: Plan) -> list[Sheet]:
     """All tables of a run that have something to show."""
-    made = [_goals(book), _rates(book, plan), _costs(book), _latency(book), _loop(book), _failures(book)]
+    made = [_goals(book), _rates(book, plan), _costs(book), _latency(book), _loop(book)]
+    made += [_takeovers(book, plan), _failures(book)]
     return [sheet for sheet in made if sheet.rows]
 
 
@@ -116,6 +118,21 @@ def _loop(book: Book) -> Sheet:
     columns = ("", "longest turn, ms", "p99, ms", "turns over 1 ms", "turns")
     words = "Turns of an edge's event loop while it enqueues 20,000 messages as fast as it can, ten at a time."
     return Sheet("Holding up the event loop", words, columns, tuple(rows))
+
+
+def _takeovers(book: Book, plan: Plan) -> Sheet:
+    rows = [
+        (f"{case.title}, {state}", str(len(trials)), *(f"{figure(trials):.2f}" for figure in (min, median, max)))
+        for case in plan.cases
+        for state, trials in book.takeovers.get(case.name, {}).items()
+    ]
+    words = (
+        "One of two worker processes is killed (SIGKILL) in the middle of a handler, at any time between two renewals "
+        "of its lease: from the kill to the first line of the same message's handler in the other one. Idle: there is "
+        "nothing else to do; busy: all threads of both have work, and more waits."
+    )
+    columns = ("", "trials", "shortest, s", "median, s", "longest, s")
+    return Sheet("Takeover after a crash", words, columns, tuple(rows))
 
 
 def _goals(book: Book) -> Sheet:

@@ -36,6 +36,7 @@ def plain(book: Book, plan: Plan, facts: dict[str, str]) -> dict[str, Any]:
         "cases": [{**asdict(case), "job": asdict(case.job)} for case in plan.cases],
         "figures": [{**asdict(subject), "rounds": rounds} for subject, rounds in book.series.items()],
         "latency": book.ages,
+        "takeovers": book.takeovers,
         "failures": [{"case": case, "contestant": name, "why": why} for (case, name), why in book.failures.items()],
         "goals": [
             {"what": goal.what, "bound": goal.bound, "measured": goal.measured(book), "reached": goal.reached(book)}

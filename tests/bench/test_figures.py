@@ -32,6 +32,14 @@ def test_a_quantile_of_one_value_is_that_value(share: float) -> None:
     assert quantile([7.0], share) == 7.0
 
 
+def test_the_longest_takeover_is_that_of_all_trials() -> None:
+    """Idle or busy; it is None, not zero, where no worker was killed."""
+    book = Book()
+    assert book.longest_takeover("takeover") is None
+    book.takeovers["takeover"] = {"idle": [9.0, 8.0], "busy": [9.5]}
+    assert book.longest_takeover("takeover") == 9.5
+
+
 def test_a_book_answers_with_medians_and_knows_what_was_never_measured() -> None:
     """An absent figure is None, not zero."""
     book = Book()

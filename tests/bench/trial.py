@@ -11,6 +11,7 @@ from tests.bench.crew import Crew, Failed, crew, play
 from tests.bench.field import Contestant
 from tests.bench.job import Job
 from tests.bench.server import Server
+from tests.bench.takeover import trials
 
 Figures = dict[str, float]
 
@@ -58,6 +59,10 @@ class Bench:
         ages = board.ages()
         board.close()
         return figures, ages
+
+    def takeovers(self, contestant: Contestant, job: Job, count: int) -> list[float]:
+        """Kill a worker so often. Raises ``Failed``."""
+        return trials(self.server, contestant, job, count)
 
     def role(self, contestant: Contestant, role: str, job: Job) -> Figures:
         """One role alone."""
