@@ -176,6 +176,7 @@ class OrderedBroker(RedisBroker):
                 station=self.station,
                 queue_name=queue_name,
                 at_once=concurrency,
+                prefetch=concurrency,
                 starts_all=True,
             ),
             body,

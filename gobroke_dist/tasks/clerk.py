@@ -40,48 +40,68 @@ class Clerk:
         station: this process as a worker.
         queue_name: which queue.
         at_once: how many of its messages this process can run at once.
+        prefetch: how many messages this process may hold.
         starts_all: whether everything that is taken starts at once; then Redis notes starts by itself.
+
+    Attributes:
+        watch: from which attempt on it does so; 0: never.
+        notes_starts: every start is its message's last, and noted in Redis before it happens.
     """
 
     def __init__(
-        self, broker: Broker, *, link: Link, station: Station, queue_name: str, at_once: int, starts_all: bool = False
+        self,
+        broker: Broker,
+        *,
+        link: Link,
+        station: Station,
+        queue_name: str,
+        at_once: int,
+        prefetch: int,
+        starts_all: bool = False,
     ) -> None:
         self.queue_name = queue_name
         self.desk = station.desk(queue_name)
+        self._at_once = at_once
+        self._prefetch = prefetch
         self._broker = broker
         self._link = link
         self._station = station
         self._keys = link.keys(queue_name)
-        self.watch = (_attempts(broker, queue_name) or 0) if starts_all else 0
+        attempts = _attempts(broker, queue_name)
+        self.watch = (attempts or 0) if starts_all else 0
+        self.notes_starts = attempts is not None and attempts <= 1
         self._counter = Counter(
             self._keys,
             worker=station.id,
             lease=station.lease.milliseconds,
             window=link.window,
-            at_once=at_once,
             watch=self.watch,
         )
 
     # --- trips -----------------------------------------------------------------
 
-    def call(self, prefetch: int, *, batch: int, ahead: int = 0) -> Call | None:
+    def call(self, *, batch: int, ahead: int = 0) -> Call | None:
         """What to ask Redis now; None: nothing.
 
         Args:
-            prefetch: how many messages this process may hold.
             batch: how many settlements to tell at most.
             ahead: how many messages to show of what comes after those that the settlements make ready.
         """
         telling = min(batch, self.desk.unsaid)
-        take = 0 if self._station.takes_nothing(self.queue_name) else max(0, prefetch - len(self.desk) + telling)
-        if not take and not telling:
+        take = 0 if self._station.takes_nothing(self.queue_name) else self._prefetch - len(self.desk) + telling
+        if take <= 0 and not telling:
             return None
-        return self._counter.call(self.desk.next_call(), self.desk.batch(batch), take, ahead=ahead)
+        return self._call(self.desk.batch(batch), max(0, take), ahead=ahead)
 
     def call_ahead(self, settlement: Settlement) -> Call:
         """Tell one settlement, after all that was told before, and take nothing but what it goes on with."""
         self.desk.finish(settlement)
-        return self._counter.call(self.desk.next_call(), self.desk.batch(1), 0, memory=_MEMORY)
+        return self._call(self.desk.batch(1), 0, memory=_MEMORY)
+
+    def _call(self, told: list[Settlement], take: int, **more: int) -> Call:
+        # Who need not wait for answers may have begun all that is held.
+        begun = self._prefetch if self.desk.is_quick else self._at_once
+        return self._counter.call(self.desk.next_call(), told, take, begun=begun, **more)
 
     def heard(self, reply: Any) -> Sequence[Item]:
         """Act on Redis' answer. Returns what was taken."""
@@ -99,6 +119,11 @@ class Clerk:
             if answer.others_wait and settlement.message is not None:
                 settlement.message.followers.clear()  # it is their turn
         return answer.items
+
+    def disown(self, message: Delivered) -> None:
+        """Another worker has it. If that is not so, because Redis did not know yet that this one has, it goes back."""
+        self.desk.remove([message.ticket])
+        self.desk.in_step = False
 
     def repair(self) -> None:
         """After an error: have a lease, tell what is in doubt, and let Redis take back what was lost on the way here.
@@ -118,7 +143,7 @@ class Clerk:
         self.desk.in_step = True
 
     def _tell_again(self) -> Any:
-        call = self._counter.call(self.desk.next_call(), self.desk.in_doubt(), 0, memory=_MEMORY)
+        call = self._call(self.desk.in_doubt(), 0, memory=_MEMORY)
         return self._link.call_once("exchange", *call)
 
     def _reclaim_keys(self) -> list[str]:
@@ -129,22 +154,25 @@ class Clerk:
         ]
 
     def _conclude(self, settlement: Settlement, standing: Standing, why: str) -> None:
+        message, done = settlement.message, standing in {"held", "done"}
+        if not done:
+            self._complain(settlement, standing, why)
+        if message is not None and done:
+            self._follow_up(settlement, message)
+        elif message is not None:
+            message.followers.clear()  # nor does it have what comes after
         settlement.standing = standing
-        ticket = settlement.ticket
-        if standing == "stale":
-            self._link.count("settlements_refused")
-            log.warning(
-                "queue %s: %s of %s refused: this worker lost it", self.queue_name, settlement.operation, ticket.id
-            )
-        elif standing == "failed":
-            self._link.count("settlements_failed")
-            log.error("queue %s: %s of %s failed: %s", self.queue_name, settlement.operation, ticket.id, why)
-        if settlement.message is not None and settlement.done:
-            self._follow_up(settlement, settlement.message)
-        elif settlement.message is not None:
-            settlement.message.followers.clear()  # nor does it have what comes after
         if settlement.told is not None:
             settlement.told()
+
+    def _complain(self, settlement: Settlement, standing: Standing, why: str) -> None:
+        what = settlement.operation, settlement.ticket.id
+        if standing == "stale":
+            self._link.count("settlements_refused")
+            log.warning("queue %s: %s of %s refused: this worker lost it", self.queue_name, *what)
+        else:
+            self._link.count("settlements_failed")
+            log.error("queue %s: %s of %s failed, it is dead: %s", self.queue_name, *what, why)
 
     def _follow_up(self, settlement: Settlement, message: Delivered) -> None:
         for effect in message.effects:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
@@ -62,11 +61,11 @@ class OrderedConsumer(Consumer):
         self._broker = broker
         self._station = station
         self._deliveries = deliveries
-        self._clerk = Clerk(broker, link=link, station=station, queue_name=queue_name, at_once=station.threads)
-        self._desk = self._clerk.desk
-        self._trips = Trips(
-            broker, self._clerk, link=link, station=station, prefetch=prefetch, hand_over=self._hand_over
+        self._clerk = Clerk(
+            broker, link=link, station=station, queue_name=queue_name, at_once=station.threads, prefetch=prefetch
         )
+        self._desk = self._clerk.desk
+        self._trips = Trips(broker, self._clerk, link=link, station=station, hand_over=self._hand_over)
         self._patience = link.settings.redis_timeout * 2
         self._bell = Bell(link.blocking_client, link.keys(queue_name).bell, grace=link.settings.redis_timeout)
         self._slice = min(timeout / 1000, LONGEST_SLICE)
@@ -119,9 +118,7 @@ class OrderedConsumer(Consumer):
     def _fetch(self) -> None:
         if not self._desk.untold and not self._desk.wait_for_room(self.prefetch, self._slice):
             return
-        fetched = self._trips.fetch(self._slice)
-        self._rung = fetched is None or not self._desk.in_step
-        self._fetched.extend(fetched or ())
+        self._rung = not self._trips.fetch(self._slice) or not self._desk.in_step
 
     def _drain(self) -> None:
         self._bell.close()
@@ -155,7 +152,12 @@ class OrderedConsumer(Consumer):
             ConnectionClosed: not known to be done; calling again is safe.
         """
         delivered = cast(Delivered, message)
+        if delivered.stolen:
+            self._clerk.disown(delivered)
+            return
         if delivered.settlement is None:
+            if delivered.began:
+                self._desk.took(time.monotonic() - delivered.began)
             settlement = acknowledged(self._broker, delivered)
             if delivered.followers and self._trips.go_on(delivered, settlement):
                 self._deliveries.forget(delivered)
@@ -176,19 +178,21 @@ class OrderedConsumer(Consumer):
 
     def _finish(self, settlement: Settlement, message: Delivered) -> None:
         self._deliveries.forget(message)
-        if message.after_commit:
-            message.told = threading.Event()
-            settlement.told = message.told.set
         message.settlement = settlement
         self._desk.finish(settlement)
 
     def _settle(self, message: Delivered) -> None:
-        """See to it that Redis is told. For what is to follow the commit, this thread waits: so it can't get ahead."""
+        """See to it that Redis is told.
+
+        Wait for that, unless messages are quick: then no more of them have begun and are not told than there are
+        threads, by which ``recover.lua`` knows what a process that died had begun.
+        """
         self._trips.tell()
-        if message.told is None:
+        settlement = message.settlement
+        assert settlement is not None
+        if self._desk.is_quick and not message.after_commit:
             return
-        if not message.told.wait(self._patience):
-            raise ConnectionClosed(TimeoutError("a commit was not answered in time"))
-        assert message.settlement is not None
-        if message.settlement.passed_on is not None:
-            message.settlement.passed_on.result()
+        if not self._desk.wait_until_told(settlement, self._patience):
+            raise ConnectionClosed(TimeoutError("a settlement was not answered in time"))
+        if settlement.passed_on is not None:
+            settlement.passed_on.result()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -87,9 +86,9 @@ class Delivered(MessageProxy):
         after_commit: what this process does when that step has been done.
         put_off: the next try, when the message is to be retried; its delay counts from when Redis hears of it.
         settlement: how it ends, once that is decided.
-        told: set when Redis has been told how it ends; None: nobody waits for that.
         followers: what comes after it in its order, if this process may go on with that without waiting for answers.
-        began: when its hooks began, by the monotonic clock.
+        began: when its hooks began, by the monotonic clock; 0: they have not.
+        stolen: another worker has it, as far as Redis said; so it was not run here, and nothing is to be said of it.
         unplaced: None: it has its place.
         on_loop: its hooks and its handler run on the event loop, and not on a thread of its own.
         hooks_thread: while Dramatiq's after-hooks run: the thread they run on. A task that outlives its handler
@@ -107,9 +106,9 @@ class Delivered(MessageProxy):
         self.after_commit: list[Dispatch] = []
         self.put_off: Parcel | None = None
         self.settlement: Settlement | None = None
-        self.told: threading.Event | None = None
         self.followers: deque[Item] = deque()
         self.began = 0.0
+        self.stolen = False
         self.unplaced: Unplaced | None = None
         self.on_loop = False
         self.hooks_thread: int | None = None
@@ -180,11 +179,6 @@ class Settlement:
     def size(self) -> int:
         """About how many bytes it takes to tell."""
         return len(self.payload) + sum(map(_size, self.effects))
-
-    @property
-    def done(self) -> bool:
-        """Whether it is as it was to be, by this call or an earlier one."""
-        return self.standing in {"held", "done"}
 
 
 def _size(effect: Effect) -> int:

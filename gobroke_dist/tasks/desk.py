@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
 from collections.abc import Iterable, Sequence
 
 from gobroke_dist.tasks.delivery import Settlement, Ticket
+
+QUICK = 0.005
+"""Seconds that messages take at most, for answers not to be waited for."""
+
+_WEIGHT = 0.1  # of the last message, in how long messages take
 
 BATCH = 64
 """Settlements in one call: it must not keep Redis from others for long."""
@@ -30,6 +36,7 @@ class Desk:
         self.in_step = False
         self.due = 0.0
         self.answers = 0
+        self._pace = math.inf
         self._tickets: dict[str, Ticket] = {}
         self._lock = threading.Lock()
         self._answered = threading.Condition(self._lock)
@@ -77,7 +84,25 @@ class Desk:
         with self._lock:
             return self._answered.wait_for(lambda: self.answers > answers, timeout)
 
+    def wait_until_told(self, settlement: Settlement, timeout: float) -> bool:
+        """Wait until Redis has confirmed a settlement, ``timeout`` seconds at most."""
+        if settlement.standing is not None:
+            return True
+        told = threading.Event()
+        settlement.told = told.set
+        return settlement.standing is not None or told.wait(timeout)
+
     # --- what is finished ------------------------------------------------------
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether messages take so short that waiting for answers would be most of the time."""
+        return self._pace < QUICK
+
+    def took(self, seconds: float) -> None:
+        """A message has taken so long."""
+        before = self._pace if self._pace < math.inf else seconds
+        self._pace = before + _WEIGHT * (seconds - before)
 
     def finish(self, settlement: Settlement) -> None:
         """Redis is to be told, after all that was finished before."""

@@ -43,15 +43,14 @@ class Counter:
         worker: this worker's id.
         lease: its length, in milliseconds.
         window: the dedup window, in milliseconds.
-        at_once: how many messages of the queue this process can run at once.
         watch: from which attempt on Redis is to note that messages start, because all that is taken starts; 0: never.
     """
 
-    def __init__(self, queue: QueueKeys, *, worker: str, lease: int, window: int, at_once: int, watch: int = 0) -> None:
+    def __init__(self, queue: QueueKeys, *, worker: str, lease: int, window: int, watch: int = 0) -> None:
         self._queue = queue
         self._before: list[Argument] = [worker]
         self._limits: list[Argument] = [lease, window]
-        self._process: list[Argument] = [at_once, watch]
+        self._watch = watch
         own = queue_keys(queue)
         self._own = [
             *(queue.heartbeats, queue.acks(worker), queue.done(worker), queue.deliveries),
@@ -60,7 +59,14 @@ class Counter:
         self._first_of = {queue.queue: len(self._own) - len(own) + 1}
 
     def call(
-        self, number: int, settlements: Sequence[Settlement], take: int, *, ahead: int = 0, memory: int = 1
+        self,
+        number: int,
+        settlements: Sequence[Settlement],
+        take: int,
+        *,
+        begun: int,
+        ahead: int = 0,
+        memory: int = 1,
     ) -> tuple[list[str], list[Argument]]:
         """KEYS and ARGV.
 
@@ -68,12 +74,13 @@ class Counter:
             number: larger than that of every call before.
             settlements: to be told, in their order.
             take: how many messages.
+            begun: how many messages this process may have begun, and not told, at any time until its next call.
             ahead: how many messages to show of what comes after those that this call makes ready.
             memory: of how many calls Redis is to remember what they settled: 1, if each is answered before the next.
         """
         sheet = _Sheet(self._queue, self._own.copy(), self._first_of)
         args = sheet.args
-        args += (*self._before, number, *self._limits, take, *self._process, ahead, memory, len(settlements))
+        args += (*self._before, number, *self._limits, take, begun, self._watch, ahead, memory, len(settlements))
         for settlement in settlements:
             sheet.add(settlement)
         return sheet.keys, args

@@ -152,7 +152,7 @@ class Lane:
     async def _trip(self) -> None:
         if not self._desk.in_step:
             await asyncio.to_thread(self._clerk.repair)
-        call = self._clerk.call(self.concurrency, batch=self._batch)
+        call = self._clerk.call(batch=self._batch)
         if call is None:
             return
         try:
@@ -178,13 +178,16 @@ class Lane:
     async def _process(self, message: Delivered) -> None:
         """As Dramatiq's worker thread does it."""
         try:
-            stolen = False
             if message.unplaced is not None and not await self._place(message, message.unplaced):
                 return
             if self._must_be_noted(message):
-                stolen = not await asyncio.to_thread(self._starts.note, message)
-            await self._performer.perform(message, stolen=stolen)
-            await self._settle(message)
+                message.stolen = not await asyncio.to_thread(self._starts.note, message)
+            await self._performer.perform(message)
+            if message.stolen:
+                self._clerk.disown(message)
+                self._fetch()
+            else:
+                await self._settle(message)
         except Exception:
             log.exception("queue %s: processing message %s failed", self._clerk.queue_name, message)
 

@@ -49,12 +49,11 @@ class Performer:
         message.fail()
         message.stuff_exception(ActorNotFound(message.actor_name))
 
-    async def perform(self, message: Delivered, *, stolen: bool) -> None:
+    async def perform(self, message: Delivered) -> None:
         """Run a message's hooks and its handler.
 
         Args:
             message: it says afterwards whether it failed, and why.
-            stolen: another worker has it by now, so that it must not start.
         """
         broker = self._broker
         if message.actor_name not in broker.actors:
@@ -62,7 +61,7 @@ class Performer:
             return
         try:
             broker.emit_before("process_message", message)
-            if stolen:
+            if message.stolen:
                 raise SkipMessage("this worker lost it")
             if not message.failed:
                 await self._run(message)

@@ -53,6 +53,7 @@ class Starts(Middleware):
         if not isinstance(message, Delivered) or message.on_loop:  # of those on the loop, the lane sees to it
             return
         if self.matters(message) and not self.note(message):
+            message.stolen = True
             raise SkipMessage("this worker lost it")
 
     def after_process_message(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Sequence
 
 import redis
@@ -26,7 +25,6 @@ AHEAD = 16
 """Messages of one key that a process is shown in advance."""
 
 _FEW = 2  # messages in hand: then a key is the only one, or nearly
-_QUICK = 0.005  # seconds that a message takes at most, to make going on worth while
 
 
 class Trips:
@@ -37,7 +35,6 @@ class Trips:
         clerk: writes the calls and reads the answers.
         link: the way to Redis.
         station: this process as a worker.
-        prefetch: how many messages this process may hold at once.
         hand_over: takes messages that may run.
     """
 
@@ -48,14 +45,12 @@ class Trips:
         *,
         link: Link,
         station: Station,
-        prefetch: int,
         hand_over: Callable[[Sequence[Delivered]], None],
     ) -> None:
         self._broker = broker
         self._clerk = clerk
         self._desk = clerk.desk
         self._station = station
-        self._prefetch = prefetch
         self._hand_over = hand_over
         self._wire = Wire(link.client)
 
@@ -67,24 +62,27 @@ class Trips:
         """Tell Redis what is finished, until nothing is, or while another thread does. Raises ``ConnectionClosed``."""
         while self._desk.untold and self._desk.turn.acquire(blocking=False):
             try:
-                items = self._trip()
+                self._make_one()
             finally:
                 self._desk.turn.release()
-            self._hand_over(self._opened(items))
 
-    def fetch(self, timeout: float) -> list[Delivered] | None:
-        """Make a trip; None: another thread has been making trips for all of ``timeout`` seconds.
+    def fetch(self, timeout: float) -> bool:
+        """Make a trip. False: another thread has been making trips for all of ``timeout`` seconds.
 
         Raises:
             ConnectionClosed: nothing is lost, and it is to be tried again.
         """
         if not self._desk.turn.acquire(timeout=timeout):
-            return None
+            return False
         try:
-            items = self._trip()
+            self._make_one()
         finally:
             self._desk.turn.release()
-        return self._opened(items)
+        return True
+
+    def _make_one(self) -> None:
+        """What comes back is handed over before the next trip, so that messages start in the order of their fences."""
+        self._hand_over(self._opened(self._trip()))
 
     def hear_late(self) -> None:
         """Receive answers that nobody has received, because what came next takes long."""
@@ -103,7 +101,7 @@ class Trips:
             if not self._desk.in_step:
                 self._clerk.repair()
             ahead = AHEAD if len(self._desk) <= _FEW else 0
-            call = self._clerk.call(self._prefetch, batch=BATCH, ahead=ahead)
+            call = self._clerk.call(batch=BATCH, ahead=ahead)
             return () if call is None else self._clerk.heard(self._wire.run("exchange", *call))
         except redis.RedisError as error:
             self._recover(error)
@@ -188,7 +186,8 @@ class Trips:
             bool(message.followers)
             and settlement.operation == "commit"
             and not message.after_commit
-            and time.monotonic() - message.began < _QUICK
+            and self._desk.is_quick
+            and not self._clerk.notes_starts
             and not self._station.lease.doubts(self._clerk.queue_name, message.ticket.fence)
             and not self._station.takes_nothing(self._clerk.queue_name)
             and not _others_wait_here()

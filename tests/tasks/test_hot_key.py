@@ -10,14 +10,15 @@ import pytest
 import redis
 
 from gobroke_dist.message import Message
+from gobroke_dist.tasks.actors import to_dramatiq
 from gobroke_dist.tasks.broker import OrderedBroker
 from gobroke_dist.tasks.key_control import KeyControl
 from gobroke_dist.tasks.transaction import Transaction
 from gobroke_dist.tasks.trips import Trips
 from tests.eventually import eventually_sync
-from tests.tasks.conftest import Journal, declare, working
+from tests.tasks.conftest import Chat, Journal, declare, working
 from tests.tasks.proxy import Proxy
-from tests.tasks.sending import send
+from tests.tasks.sending import send, task
 from tests.tasks.test_commit import heard, listen
 from tests.tasks.test_takeover import Start, log, start  # noqa: F401 - fixtures
 
@@ -221,3 +222,20 @@ def test_w13_another_key_waits_for_a_few_messages_of_the_hot_one_at_most(
     assert sum(gone_on) > 100
     for number in range(50, 400, 50):
         assert ran.index(f"other{number}") - number < 10
+
+
+@pytest.mark.parametrize("of_each_message", [False, True])
+def test_w6_a_start_that_is_noted_on_another_connection_loses_nothing(
+    broker: OrderedBroker, gone_on: list[bool], of_each_message: bool
+) -> None:
+    """Redis may hear of the start of n+1 before it hears of the commit of n that this worker goes on from."""
+    journal = Journal()
+    logic = Chat(max_attempts=5 if of_each_message else 1)
+    declare(broker, lambda message, _: journal.note("k", message.json()["n"]), logic)
+    for n in range(COUNT):
+        message = to_dramatiq(task("k", n))
+        broker.enqueue(message.copy(options={"max_retries": 0}) if of_each_message and n % 7 == 3 else message)
+    with working(broker):
+        eventually_sync(lambda: broker.do_qsize("chat") == 0, within=15)
+    assert journal.of("k") == list(range(COUNT))
+    assert any(gone_on) is of_each_message
