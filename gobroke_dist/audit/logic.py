@@ -84,8 +84,11 @@ class AuditLogic(LogicBase):
             self.send_message(Message(to_logic=self._effects, message_raw=Order(sign=sign).model_dump_json()))
 
     def _witness(self, sign: Sign, message: Message) -> None:
-        attempt = message.delivery.attempt
-        effect = Effect(uuid4().hex, sign.run, sign.key, sign.number, sign.part, message.uuid, attempt, 0)
+        told = message.delivery
+        effect = Effect(
+            *(uuid4().hex, sign.run, sign.key, sign.number, sign.part, message.uuid),
+            *(told.fence, told.attempt, told.recovered, 0),
+        )
         self._journal(sign.stream).write(effect)
 
     def _journal(self, stream: str) -> Journal:

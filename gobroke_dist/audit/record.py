@@ -62,7 +62,8 @@ class Effect:
     """Something that a handler sent through the framework has come out of it.
 
     ``run`` is the run of the handler that sent it; ``part`` counts what that run sent, from 0. ``uuid`` is the sent
-    message's, ``attempt`` its delivery, ``seen`` is unique for each time that it came out.
+    message's; ``fence``, ``attempt`` and ``recovered`` are of its own delivery; ``seen`` is unique for each time that
+    it came out.
     """
 
     seen: str
@@ -71,7 +72,9 @@ class Effect:
     number: int
     part: int
     uuid: str
+    fence: int
     attempt: int
+    recovered: bool
     at: int
 
 

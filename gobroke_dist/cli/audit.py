@@ -25,7 +25,8 @@ from gobroke_dist.audit.journal import Journal, dump
 from gobroke_dist.audit.load import Load
 from gobroke_dist.audit.logic import RECORD_URL, AuditLogic
 from gobroke_dist.audit.record import Disturbed
-from gobroke_dist.audit.verdict import Kind, Percentiles, Verdict, judge
+from gobroke_dist.audit.verdict import Percentiles, Verdict, judge
+from gobroke_dist.audit.violations import Kind
 from gobroke_dist.backends.redis import overview
 from gobroke_dist.broke import Broke
 from gobroke_dist.cli.exits import Exit, explained, fail
