@@ -119,7 +119,7 @@ class AuditLogic(AuditedLogic):
 class AsyncAuditLogic(AuditedLogic):
     """The same as an ``async def`` handler: its runs share one event loop, which nothing in it blocks. ::
 
-        broke.add_logic(AsyncAuditLogic())
+    broke.add_logic(AsyncAuditLogic())
     """
 
     def __init__(self, name: str = "async_audit", *, effects: str | None = None) -> None:
