@@ -6,6 +6,7 @@ It has connections of its own, past everything that is audited, and each line is
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -71,6 +72,7 @@ class Journal:
 
         Raises:
             redis.RedisError: Redis did not answer; call again.
+            LineInvalid: a line of another version.
         """
         if self._last != "0-0":
             self._client.xtrim(self._key, minid=self._last, approximate=True)
@@ -86,9 +88,11 @@ class Journal:
         seconds, micros = self._client.time()
         return int(seconds) * 1000 + int(micros) // 1000
 
-    def delete(self) -> None:
-        """Remove the stream. Raises ``redis.RedisError``."""
-        self._client.delete(self._key)
+    def discard(self) -> None:
+        """Remove the stream if Redis answers, else leave it to its end; close the connections."""
+        with contextlib.suppress(redis.RedisError):
+            self._client.delete(self._key)
+        self.close()
 
     def close(self) -> None:
         """Close the connections; the next call opens new ones."""

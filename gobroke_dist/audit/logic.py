@@ -117,9 +117,11 @@ class AuditLogic(AuditedLogic):
 
 
 class AsyncAuditLogic(AuditedLogic):
-    """The same as an ``async def`` handler: its runs share one event loop, which nothing in it blocks. ::
+    """The same as an ``async def`` handler. ::
 
-    broke.add_logic(AsyncAuditLogic())
+        broke.add_logic(AsyncAuditLogic())
+
+    All runs of a process share one event loop, which nothing in it blocks.
     """
 
     def __init__(self, name: str = "async_audit", *, effects: str | None = None) -> None:

@@ -125,8 +125,9 @@ def percentiles(milliseconds: Iterable[int]) -> Percentiles | None:
 
 
 def _fenced(history: History) -> int:
-    pairs = overlapping(history.runs)
-    return sum(settled_by_fence(a, b) and a.left is not None and b.left is not None for a, b in pairs)
+    pairs = (pair for pair in overlapping(history.runs) if settled_by_fence(*pair))
+    older = (min(pair, key=lambda run: run.fence) for pair in pairs if all(run.left is not None for run in pair))
+    return len({run.started.run for run in older})
 
 
 def _refused(history: History) -> int:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
 
-from gobroke_dist.audit.history import History, overlapping, settled_by_fence
+from gobroke_dist.audit.history import History, Run, overlapping, settled_by_fence
 from gobroke_dist.audit.record import Effect
 from gobroke_dist.audit.takeover import Takeover
 
@@ -80,13 +80,13 @@ def _lost(history: History) -> Iterator[str]:
 
 def _duplicates(history: History) -> Iterator[str]:
     """A worker that wakes up may still begin what was taken from it; that attempt did not count, so it comes again."""
-    for number, runs in history.runs_of().items():
-        for older, newer in pairwise(sorted(runs, key=lambda run: run.fence)):
-            if older.started.attempt == newer.started.attempt and not settled_by_fence(older, newer):
-                yield (
-                    f"attempt {newer.started.attempt} of message {number} was run twice "
-                    f"(fences {older.fence} and {newer.fence})"
-                )
+    by_attempt: defaultdict[tuple[int, int], list[Run]] = defaultdict(list)
+    for run in sorted(history.runs, key=lambda run: run.fence):
+        by_attempt[run.number, run.started.attempt].append(run)
+    for (number, attempt), runs in by_attempt.items():
+        for older, newer in pairwise(runs):
+            if not settled_by_fence(older, newer):
+                yield f"attempt {attempt} of message {number} was run twice (fences {older.fence} and {newer.fence})"
 
 
 def _inversions(history: History) -> Iterator[str]:
@@ -125,14 +125,22 @@ def _doubled(history: History) -> Iterator[str]:
     for number, runs in by_message.items():
         if len(runs) > 1:
             yield f"{len(runs)} runs of message {number} had effects"
-    for seen in _by_uuid(history).values():
-        for older, newer in pairwise(sorted(seen, key=lambda one: one.fence)):
-            taken_over = any(one.recovered and older.fence < one.fence <= newer.fence for one in seen)
-            if older.attempt == newer.attempt and not taken_over:
-                yield (
-                    f"an effect of message {newer.number} came out twice as attempt {newer.attempt} "
-                    f"(fences {older.fence} and {newer.fence})"
-                )
+    yield from _seen_twice(history)
+
+
+def _seen_twice(history: History) -> Iterator[str]:
+    """An effect is a message like any other: what was taken from a worker may be seen by both."""
+    by_attempt: defaultdict[tuple[str, int], list[Effect]] = defaultdict(list)
+    taken: defaultdict[str, list[int]] = defaultdict(list)
+    for effect in sorted(history.effects, key=lambda one: one.fence):
+        by_attempt[effect.uuid, effect.attempt].append(effect)
+        if effect.recovered:
+            taken[effect.uuid].append(effect.fence)
+    for (uuid, attempt), seen in by_attempt.items():
+        for older, newer in pairwise(seen):
+            if not any(older.fence < fence <= newer.fence for fence in taken[uuid]):
+                fences = f"fences {older.fence} and {newer.fence}"
+                yield f"an effect of message {newer.number} came out twice as attempt {attempt} ({fences})"
 
 
 def _torn(history: History) -> Iterator[str]:
@@ -167,13 +175,6 @@ def _unearned(history: History) -> Iterator[str]:
     for run in history.runs:
         if run.started.run in effective and not run.good:
             yield f"attempt {run.started.attempt} of message {run.number} did not succeed, and had an effect"
-
-
-def _by_uuid(history: History) -> Mapping[str, Sequence[Effect]]:
-    found: defaultdict[str, list[Effect]] = defaultdict(list)
-    for effect in history.effects:
-        found[effect.uuid].append(effect)
-    return found
 
 
 def _first_effects(history: History) -> Iterator[Effect]:

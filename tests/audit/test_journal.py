@@ -139,7 +139,7 @@ def test_a_line_that_is_none_is_refused(journal: Journal, client: redis.Redis, s
 def test_a_record_that_nobody_deletes_ends_by_itself(journal: Journal, client: redis.Redis, stream: str) -> None:
     """Also one that a late handler begins again."""
     write(journal, 1)
-    journal.delete()
+    journal.discard()
     assert not client.exists(stream)
     write(journal, 2)
     assert KEPT - 60 < int(client.ttl(stream)) <= KEPT

@@ -29,6 +29,16 @@ def test_runs_are_counted_by_what_became_of_them() -> None:
     assert (verdict.fenced, verdict.refused) == (0, 0), "who was killed goes on with nothing"
 
 
+def test_w8_a_run_that_went_on_beside_several_others_counts_once_as_fenced() -> None:
+    record = Scribe(3)
+    stale = record.start(0, fence=1, worker="w1")
+    record.handle(0, fence=2, attempt=2, recovered=True, worker="w2")
+    record.handle(1, fence=3, worker="w2")
+    record.end(stale)
+    record.handle(2, fence=4, worker="w2")
+    assert (record.verdict().fenced, record.verdict().refused) == (1, 1)
+
+
 def test_violations_are_counted_by_kind_and_by_key() -> None:
     record = Scribe(2, key="bad")
     good = Scribe(key="good")

@@ -63,6 +63,14 @@ def test_w12_a_duplicate_is_found_although_a_worker_died_later() -> None:
     assert record.texts(Kind.DUPLICATE) == ["attempt 1 of message 0 was run twice (fences 1 and 2)"]
 
 
+def test_w12_a_duplicate_is_found_although_a_retry_came_between() -> None:
+    record = Scribe()
+    record.end(record.start(0, fence=1), good=False)
+    record.handle(0, fence=2, attempt=2)
+    record.end(record.start(0, fence=3), good=False)
+    assert record.texts(Kind.DUPLICATE) == ["attempt 1 of message 0 was run twice (fences 1 and 3)"]
+
+
 def test_w4_a_retry_is_no_duplicate() -> None:
     record = Scribe()
     record.end(record.start(0, fence=1), good=False)
@@ -217,6 +225,16 @@ def test_w7_an_effect_that_comes_out_twice_as_the_same_attempt_is_doubled() -> N
     for fence in (90, 91):
         record.effect(run, 0, uuid="u", fence=fence)
     assert record.texts(Kind.DOUBLED) == ["an effect of message 0 came out twice as attempt 1 (fences 90 and 91)"]
+
+
+def test_w7_an_effect_that_comes_out_twice_is_found_although_it_was_taken_over_later() -> None:
+    record = Scribe()
+    run = record.start(0, fence=1)
+    record.end(run)
+    for fence in (90, 91):
+        record.effect(run, 0, uuid="u", fence=fence)
+    record.effect(run, 0, uuid="u", fence=92, attempt=2, recovered=True)
+    assert record.found() == {Kind.DOUBLED}
 
 
 def test_w9_an_effect_that_comes_out_again_after_a_takeover_is_not_doubled() -> None:
