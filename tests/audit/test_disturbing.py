@@ -36,9 +36,10 @@ class Stage:
 
 
 async def test_commands_take_turns_and_are_noted_with_the_time_of_their_start() -> None:
-    stage = Stage("true one", "true two")
-    await stage.until(3)
-    assert stage.noted[:3] == [Disturbed("true one", "", 1), Disturbed("true two", "", 2), Disturbed("true one", "", 3)]
+    stage = Stage("true one", "true two", "true three")
+    await stage.until(4)
+    turns = ["true one", "true two", "true three", "true one"]
+    assert stage.noted[:4] == [Disturbed(command, "", at) for at, command in enumerate(turns, 1)]
     assert stage.disturber.done == len(stage.noted)
     assert not stage.disturber.failures
 

@@ -107,6 +107,7 @@ async def test_w16_a_message_that_is_refused_for_too_long_ends_the_audit(make: M
         await audit.run()
     assert audit.accepted == 0
     assert audit.refusals.total() >= SMALL.keys
+    assert asyncio.all_tasks() == {asyncio.current_task()}, "nothing goes on"
 
 
 async def test_a_record_that_can_not_be_read_for_too_long_ends_the_audit(

@@ -65,7 +65,10 @@ def test_the_records_line_of_a_message_names_its_place_and_its_effects() -> None
 def test_effects_are_ordered_among_themselves_and_not_behind_the_work_of_their_key() -> None:
     work = Order(work=Work(stream="s", key="k", number=0))
     first, second = (Order(sign=Sign(stream="s", key="k", number=n, run=f"r{n}", part=0)) for n in range(2))
-    assert first.key == second.key != work.key
+    other = Order(sign=Sign(stream="s", key="l", number=0, run="r", part=0))
+    assert first.key == second.key
+    assert len({first.key, other.key, work.key}) == 3
+    assert Order().key == ""
 
 
 def test_an_order_survives_its_way_as_a_payload() -> None:

@@ -22,7 +22,7 @@ from gobroke_dist.audit.logic import (
 )
 from gobroke_dist.audit.record import Booted, Effect, Ended, Entry, Started
 from gobroke_dist.client import Client
-from gobroke_dist.errors import CouldNotStartProcessor
+from gobroke_dist.errors import CouldNotStartProcessor, MessageRejected
 from gobroke_dist.logic import is_async
 from gobroke_dist.message import Delivery, Message
 
@@ -34,8 +34,11 @@ class Sending:
 
     def __init__(self) -> None:
         self.sent: list[Message] = []
+        self.refuses = False
 
     def send_message(self, message: Message) -> Any:
+        if self.refuses:
+            raise MessageRejected("middleware")
         self.sent.append(message)
         try:
             answer = asyncio.get_running_loop().create_future()
@@ -120,6 +123,22 @@ async def test_an_attempt_that_is_to_fail_raises_after_it_has_sent_and_said_so(s
     ended = stage.written()[-1]
     assert isinstance(ended, Ended)
     assert not ended.good
+
+
+async def test_a_run_whose_effects_are_refused_did_not_end_well(stage: Stage) -> None:
+    """By a send middleware of the application, for one."""
+    stage.sending.refuses = True
+    with pytest.raises(MessageRejected):
+        await stage.run(work={"number": 0})
+    ended = stage.written()[-1]
+    assert isinstance(ended, Ended)
+    assert not ended.good
+
+
+async def test_a_run_takes_the_time_that_its_message_asks_for(stage: Stage) -> None:
+    await stage.run(work={"number": 0, "milliseconds": 50})
+    started, ended = stage.written()
+    assert ended.at - started.at >= 49
 
 
 async def test_the_attempt_after_the_failures_succeeds(stage: Stage) -> None:

@@ -20,12 +20,13 @@ def test_keys_of_which_nothing_was_accepted_do_not_count() -> None:
 def test_runs_are_counted_by_what_became_of_them() -> None:
     record = Scribe(2)
     record.end(record.start(0, fence=1), good=False)
-    record.handle(0, fence=2, attempt=2)
-    record.start(1, fence=3)
-    record.handle(1, fence=4, attempt=2, recovered=True, worker="w2")
+    record.end(record.start(0, fence=2, attempt=2), good=False)
+    record.handle(0, fence=3, attempt=3)
+    record.start(1, fence=4)
+    record.handle(1, fence=5, attempt=2, recovered=True, worker="w2")
     verdict = record.verdict()
-    assert (verdict.keys, verdict.sent, verdict.runs) == (1, 2, 4)
-    assert (verdict.again, verdict.raised, verdict.recovered) == (2, 1, 1)
+    assert (verdict.keys, verdict.sent, verdict.runs) == (1, 2, 5)
+    assert (verdict.again, verdict.raised, verdict.recovered) == (3, 2, 1)
     assert (verdict.fenced, verdict.refused) == (0, 0), "who was killed goes on with nothing"
 
 

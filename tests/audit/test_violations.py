@@ -142,6 +142,14 @@ def test_w7_effects_that_come_out_in_another_order_are_an_inversion() -> None:
     assert record.texts(Kind.INVERSION) == ["an effect of message 0 came out after one of message 1"]
 
 
+def test_w2_a_message_that_is_run_once_more_later_is_a_duplicate_and_no_inversion() -> None:
+    record = Scribe(2)
+    record.handle(0, fence=1)
+    record.handle(1, fence=2)
+    record.end(record.start(0, fence=3))
+    assert record.found() == {Kind.DUPLICATE}
+
+
 def test_w8_a_run_that_a_woken_worker_begins_late_is_no_inversion() -> None:
     record = Scribe(2)
     record.handle(0, fence=2, attempt=2, recovered=True, worker="w2")
@@ -234,6 +242,15 @@ def test_w7_an_effect_that_comes_out_twice_is_found_although_it_was_taken_over_l
     for fence in (90, 91):
         record.effect(run, 0, uuid="u", fence=fence)
     record.effect(run, 0, uuid="u", fence=92, attempt=2, recovered=True)
+    assert record.found() == {Kind.DOUBLED}
+
+
+def test_w8_an_effect_that_one_delivery_sees_twice_is_doubled_although_it_had_taken_over() -> None:
+    record = Scribe()
+    run = record.start(0, fence=1)
+    record.end(run)
+    for _ in range(2):
+        record.effect(run, 0, uuid="u", fence=91, attempt=2, recovered=True)
     assert record.found() == {Kind.DOUBLED}
 
 
