@@ -107,7 +107,13 @@ async def test_w16_a_message_that_is_refused_for_too_long_ends_the_audit(make: M
         await audit.run()
     assert audit.accepted == 0
     assert audit.refusals.total() >= SMALL.keys
-    assert asyncio.all_tasks() == {asyncio.current_task()}, "nothing goes on"
+
+
+async def test_when_one_message_is_given_up_no_other_is_offered_any_more(make: Make) -> None:
+    audit = make(rate=0.01, patience=0.3, redis_url="redis://127.0.0.1:1/0", redis_timeout=0.2)
+    with pytest.raises(RedisUnavailable):
+        await audit.run()
+    assert asyncio.all_tasks() == {asyncio.current_task()}, "the other keys' turn would have come later"
 
 
 async def test_a_record_that_can_not_be_read_for_too_long_ends_the_audit(

@@ -98,6 +98,12 @@ def test_the_page_counts_every_kind_of_violation() -> None:
     )
 
 
+def test_takeovers_that_were_disturbed_again_have_times_of_their_own() -> None:
+    times = page(report()).partition("## Times")[2].partition("##")[0]
+    assert "| takeover that nothing else disturbed | 1 | 2100 |" in times
+    assert "all others" not in times
+
+
 def test_the_page_says_how_to_run_it_again() -> None:
     text = page(report())
     for words in ("`python -m tests.chaos --seed 1`", "10 keys x 10 messages in 60 s", "Redis 7.0", "lease 2 s"):
