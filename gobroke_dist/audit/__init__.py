@@ -1,8 +1,9 @@
 """A checker for a running deployment: is every WORKER message handled in order, once, and with its effects once?
 
-An application adds ``AuditLogic``; ``gobroke audit`` then drives it, and judges what it wrote down.
+An application adds an ``AuditLogic``, an ``AsyncAuditLogic``, or both. ``gobroke audit`` then drives them, and judges
+what they wrote down: see ``docs/how-to/audit.md``.
 """
 
-from gobroke_dist.audit.logic import AuditLogic
+from gobroke_dist.audit.logic import AsyncAuditLogic, AuditLogic
 
-__all__ = ["AuditLogic"]
+__all__ = ["AsyncAuditLogic", "AuditLogic"]

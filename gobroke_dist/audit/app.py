@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gobroke_dist.audit.logic import AuditLogic
+from gobroke_dist.audit.logic import AsyncAuditLogic, AuditLogic
 from gobroke_dist.broke import Broke
 from gobroke_dist.endpoint import Gateway
 from gobroke_dist.session import Session
@@ -25,3 +25,4 @@ class NoClients:
 
 broke = Broke(NoClients())
 broke.add_logic(AuditLogic())
+broke.add_logic(AsyncAuditLogic())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -48,7 +49,7 @@ class Audit:
 
     Args:
         settings: of the application.
-        logic: the name of its ``AuditLogic``.
+        logics: the names of its audited logics; they take turns, each with keys of its own.
         plan: how.
         journal: its record, empty.
         stream: the record's key.
@@ -60,13 +61,13 @@ class Audit:
         metrics: the producer's: ``enqueued``, ``duplicates``.
     """
 
-    def __init__(self, settings: Settings, logic: str, plan: Plan, *, journal: Journal, stream: str) -> None:
+    def __init__(self, settings: Settings, logics: Sequence[str], plan: Plan, *, journal: Journal, stream: str) -> None:
         self.record: list[Entry] = []
         self.accepted = 0
         self.refusals: Counter[str] = Counter()
         self.metrics = Metrics()
         self._settings = settings
-        self._logic = logic
+        self._logics = logics
         self._plan = plan
         self._journal = journal
         self._stream = stream
@@ -95,14 +96,17 @@ class Audit:
         """Send everything, and wait until it is done, or until nothing has happened for too long.
 
         Raises:
-            RedisUnavailable: a message was refused for longer than the plan's patience, or the record is gone.
+            Unavailable: a message was refused for longer than the plan's patience, or the record can't be read.
+            LineInvalid: the record holds a line that this version does not know.
         """
         self._offset = await self._clock_offset()
         async with AsyncExitStack() as stack:
             producer = await self._producer(stack)
             reader = asyncio.create_task(self._gather(), name="audit-reader")
-            stack.push_async_callback(_cancelled, reader)
-            await self._until_over(asyncio.gather(*self._senders(producer)), reader)
+            sending = asyncio.create_task(self._send_everything(producer), name="audit-sender")
+            stack.push_async_callback(_cancelled, sending, reader)
+            await asyncio.wait((sending, reader), return_when=asyncio.FIRST_COMPLETED)
+            (reader if reader.done() else sending).result()
             await self._until_quiet(reader)
 
     async def _clock_offset(self) -> float:
@@ -123,10 +127,14 @@ class Audit:
 
     # --- sending -----------------------------------------------------------------
 
-    def _senders(self, producer: AsyncProducer) -> list[asyncio.Task[None]]:
+    async def _send_everything(self, producer: AsyncProducer) -> None:
         began = time.monotonic()
         keys = range(self._plan.load.keys)
-        return [asyncio.create_task(self._send_all(producer, key, began)) for key in keys]
+        senders = [asyncio.create_task(self._send_all(producer, key, began)) for key in keys]
+        try:
+            await asyncio.gather(*senders)
+        finally:
+            await _cancelled(*senders)
 
     async def _send_all(self, producer: AsyncProducer, key: int, began: float) -> None:
         """The messages of one key, each when the one before is accepted: only then is their order defined."""
@@ -136,17 +144,17 @@ class Audit:
                 await asyncio.sleep(began + (number * load.keys + key) / rate - time.monotonic())
             order = load.order(self._stream, key, number)
             first_try = self.now()
-            await self._send(producer, order)
+            await self._send(producer, self._logics[key % len(self._logics)], order)
             self.accepted += 1
             self.record.append(sent(order, first_try))
 
-    async def _send(self, producer: AsyncProducer, order: Order) -> None:
+    async def _send(self, producer: AsyncProducer, logic: str, order: Order) -> None:
         """The same message is offered until it is accepted."""
-        message = Message(to_logic=self._logic, message_raw=order.model_dump_json(exclude_none=True))
+        message = Message(to_logic=logic, message_raw=order.model_dump_json(exclude_none=True))
         deadline = time.monotonic() + self._plan.patience
         while True:
             try:
-                await producer.enqueue(Task(self._logic, order.key, message))
+                await producer.enqueue(Task(logic, order.key, message))
             except Unavailable as error:
                 self.refusals[str(error)] += 1
                 if time.monotonic() > deadline:
@@ -154,13 +162,6 @@ class Audit:
                 await asyncio.sleep(_PAUSE)
             else:
                 return
-
-    async def _until_over(self, sending: asyncio.Future[list[None]], reader: asyncio.Task[None]) -> None:
-        await asyncio.wait((sending, reader), return_when=asyncio.FIRST_COMPLETED)
-        if reader.done():
-            sending.cancel()
-            reader.result()
-        await sending
 
     # --- gathering ---------------------------------------------------------------
 
@@ -193,6 +194,7 @@ class Audit:
         reader.result()
 
 
-async def _cancelled(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.wait([task])
+async def _cancelled(*tasks: asyncio.Task[None]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -112,3 +112,9 @@ def overlapping(runs: Sequence[Run]) -> Iterator[tuple[Run, Run]]:
         open_ = [one for one in open_ if one.runs_at(run.entered)]
         yield from ((one, run) for one in open_)
         open_.append(run)
+
+
+def settled_by_fence(first: Run, second: Run) -> bool:
+    """Whether the older delivery had been taken over when the newer one was made."""
+    older, newer = sorted((first, second), key=lambda run: run.fence)
+    return older.heir is not None and older.heir <= newer.fence

@@ -5,19 +5,27 @@ It has connections of its own, past everything that is audited, and each line is
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import redis
+import redis.asyncio
+from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from gobroke_dist.audit.record import Entry, decode, encode
 
+KEPT = 24 * 3600
+"""Seconds for which a record that nobody deletes is there after its last line: who reads it may have been killed."""
+
 _FIELD = b"e"
 _PAGE = 2000
 _PAUSE = 0.05
+_SOCKET_TIMEOUT = 5.0
 
 
 class Journal:
@@ -30,7 +38,9 @@ class Journal:
     """
 
     def __init__(self, url: str, key: str, *, patience: float = 60.0) -> None:
-        self._client = redis.Redis.from_url(url, socket_timeout=5.0, protocol=2, retry=Retry(NoBackoff(), 0))
+        self._client = redis.Redis.from_url(
+            url, socket_timeout=_SOCKET_TIMEOUT, protocol=2, retry=Retry(NoBackoff(), 0)
+        )
         self._key = key
         self._patience = patience
         self._last = "0-0"
@@ -45,8 +55,7 @@ class Journal:
         while True:
             try:
                 with self._client.pipeline(transaction=False) as pipe:
-                    for entry in entries:
-                        pipe.xadd(self._key, {_FIELD: encode(entry)})
+                    _append(pipe, self._key, entries)
                     pipe.execute()
             except redis.RedisError:
                 if time.monotonic() >= deadline:
@@ -63,6 +72,7 @@ class Journal:
 
         Raises:
             redis.RedisError: Redis did not answer; call again.
+            LineInvalid: a line of another version.
         """
         if self._last != "0-0":
             self._client.xtrim(self._key, minid=self._last, approximate=True)
@@ -78,18 +88,60 @@ class Journal:
         seconds, micros = self._client.time()
         return int(seconds) * 1000 + int(micros) // 1000
 
-    def delete(self) -> None:
-        """Remove the stream. Raises ``redis.RedisError``."""
-        self._client.delete(self._key)
+    def discard(self) -> None:
+        """Remove the stream if Redis answers, else leave it to its end; close the connections."""
+        with contextlib.suppress(redis.RedisError):
+            self._client.delete(self._key)
+        self.close()
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections; the next call opens new ones."""
         self._client.close()
+
+
+class AsyncJournal:
+    """The same stream, for who writes on an event loop, which no write blocks. Belongs to one loop.
+
+    Args:
+        url, key, patience: as of ``Journal``.
+    """
+
+    def __init__(self, url: str, key: str, *, patience: float = 60.0) -> None:
+        self._client = redis.asyncio.Redis.from_url(
+            url, socket_timeout=_SOCKET_TIMEOUT, protocol=2, retry=AsyncRetry(NoBackoff(), 0)
+        )
+        self._key = key
+        self._patience = patience
+
+    async def write(self, *entries: Entry) -> None:
+        """Append lines, as ``Journal.write`` does. Raises ``redis.RedisError``."""
+        deadline = time.monotonic() + self._patience
+        while True:
+            try:
+                async with self._client.pipeline(transaction=False) as pipe:
+                    _append(pipe, self._key, entries)
+                    await pipe.execute()
+            except redis.RedisError:
+                if time.monotonic() >= deadline:
+                    raise
+                await asyncio.sleep(_PAUSE)
+            else:
+                return
+
+    async def close(self) -> None:
+        """Close the connections; the next call opens new ones."""
+        await self._client.aclose()
 
 
 def dump(record: Iterable[Entry]) -> Iterable[str]:
     """The record as lines of text, each with its time in front."""
     return (f"{entry.at} {encode(entry).decode()}\n" for entry in record)
+
+
+def _append(pipe: redis.client.Pipeline | redis.asyncio.client.Pipeline, key: str, entries: Iterable[Entry]) -> None:
+    for entry in entries:
+        pipe.xadd(key, {_FIELD: encode(entry)})
+    pipe.expire(key, KEPT)
 
 
 def _entry(identifier: bytes, fields: dict[bytes, bytes]) -> Entry:

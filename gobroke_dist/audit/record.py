@@ -62,7 +62,8 @@ class Effect:
     """Something that a handler sent through the framework has come out of it.
 
     ``run`` is the run of the handler that sent it; ``part`` counts what that run sent, from 0. ``uuid`` is the sent
-    message's, ``attempt`` its delivery, ``seen`` is unique for each time that it came out.
+    message's; ``fence``, ``attempt`` and ``recovered`` are of its own delivery; ``seen`` is unique for each time that
+    it came out.
     """
 
     seen: str
@@ -71,7 +72,9 @@ class Effect:
     number: int
     part: int
     uuid: str
+    fence: int
     attempt: int
+    recovered: bool
     at: int
 
 
@@ -100,18 +103,22 @@ _KINDS: dict[str, Callable[..., Entry]] = {
 }
 
 
+class LineInvalid(ValueError):
+    """A line of a record that is none, or is one of another version."""
+
+
 def encode(entry: Entry) -> bytes:
     """One line without its time, which is the record's to give."""
     return json.dumps([type(entry).__name__, *astuple(entry)[:-1]], separators=(",", ":")).encode()
 
 
 def decode(line: bytes, at: int) -> Entry:
-    """The entry of a line. Raises ``ValueError`` for a line that is none."""
+    """The entry of a line. Raises ``LineInvalid``."""
     try:
         kind, *fields = json.loads(line)
         return _KINDS[kind](*_checked(fields), at)
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"not a line of an audit's record: {line[:80]!r}") from error
+        raise LineInvalid(f"not a line of an audit's record: {line[:80]!r}") from error
 
 
 def _checked(fields: list[Any]) -> list[Any]:

@@ -3,206 +3,213 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
+import contextlib
 import json
 import os
-import shlex
-from asyncio.subprocess import DEVNULL
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 from uuid import uuid4
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
-from gobroke_dist.application import load
+from gobroke_dist.audit.disturbing import CommandInvalid, Disturber
 from gobroke_dist.audit.driver import Audit, Plan
 from gobroke_dist.audit.journal import Journal, dump
 from gobroke_dist.audit.load import Load
-from gobroke_dist.audit.logic import RECORD_URL, AuditLogic
-from gobroke_dist.audit.record import Disturbed
-from gobroke_dist.audit.verdict import Kind, Percentiles, Verdict, judge
+from gobroke_dist.audit.logic import RECORD_URL, AuditedLogic
+from gobroke_dist.audit.record import LineInvalid
+from gobroke_dist.audit.verdict import judge
 from gobroke_dist.backends.redis import overview
 from gobroke_dist.broke import Broke
+from gobroke_dist.cli.audit_progress import progress
+from gobroke_dist.cli.audit_result import Result, show, summary
 from gobroke_dist.cli.exits import Exit, explained, fail
-from gobroke_dist.cli.options import Path_, Prefix, RedisURL
-from gobroke_dist.cli.roles import check_redis
-from gobroke_dist.cli.screen import screen
-from gobroke_dist.settings import Settings, effective
+from gobroke_dist.cli.options import DataDir, Path_, Prefix, RedisURL, application
+from gobroke_dist.errors import RedisUnavailable, Unavailable
+from gobroke_dist.settings import Settings
 
-_KILL_TIMEOUT = 60.0
-_SHOWN = 20
+_Logics = Annotated[
+    list[str] | None,
+    typer.Option("--logic", help="Only this audited logic; give it again for more; unset: all that there are."),
+]
+_Keys = Annotated[int, typer.Option(min=1, help="Ordering keys.")]
+_Messages = Annotated[int, typer.Option(min=1, help="Messages of each key.")]
+_Rate = Annotated[float, typer.Option(min=0, help="Messages in a second; 0: as fast as they are accepted.")]
+_Work = Annotated[float, typer.Option(min=0, help="Longest time that a handler works, in milliseconds.")]
+_Failing = Annotated[float, typer.Option(min=0, max=1, help="Share of the messages whose first attempt raises.")]
+_Seed = Annotated[int, typer.Option(help="Of all random choices.")]
+_Commands = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--kill-cmd",
+        metavar="COMMAND",
+        help="Kills or pauses a worker, e.g. 'docker kill worker-1'; if there are several, they take turns.",
+    ),
+]
+_Every = Annotated[float, typer.Option(min=0.1, help="Seconds from the end of such a command to the next.")]
+_Bound = Annotated[
+    float | None, typer.Option(min=0, help="Seconds that a takeover may take; unset: it is only reported.")
+]
+_Patience = Annotated[float, typer.Option(min=1, help="Seconds without any progress after which a message is lost.")]
+_Save = Annotated[Path | None, typer.Option(metavar="FILE", help="Write the whole record here.")]
+_AsJson = Annotated[bool, typer.Option("--json", help="One JSON object instead of tables.")]
 
 
 def audit(
     app: Path_,
     *,
     redis_url: RedisURL = None,
+    data_dir: DataDir = None,
     prefix: Prefix = None,
-    logic: Annotated[str, typer.Option(help="Name of the application's AuditLogic.")] = "audit",
-    keys: Annotated[int, typer.Option(min=1, help="Ordering keys.")] = 1000,
-    messages: Annotated[int, typer.Option(min=1, help="Messages of each key.")] = 100,
-    rate: Annotated[float, typer.Option(min=0, help="Messages in a second; 0: as fast as they are accepted.")] = 0.0,
-    work: Annotated[float, typer.Option(min=0, help="Longest time that a handler works, in milliseconds.")] = 5.0,
-    failing: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of the messages whose first attempt raises.")
-    ] = 0.05,
-    seed: Annotated[int, typer.Option(help="Of all random choices.")] = 0,
-    kill_cmd: Annotated[
-        str | None, typer.Option(metavar="COMMAND", help="Kills or pauses a worker, e.g. 'docker kill worker-1'.")
-    ] = None,
-    kill_every: Annotated[float, typer.Option(min=0.1, help="Seconds from one such command to the next.")] = 10.0,
-    takeover_bound: Annotated[
-        float | None, typer.Option(min=0, help="Seconds that a takeover may take; unset: it is only reported.")
-    ] = None,
-    patience: Annotated[
-        float, typer.Option(min=1, help="Seconds without any progress after which a message is lost.")
-    ] = 60.0,
-    save: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the whole record here.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of tables.")] = False,
+    logics: _Logics = None,
+    keys: _Keys = 1000,
+    messages: _Messages = 100,
+    rate: _Rate = 0.0,
+    work: _Work = 5.0,
+    failing: _Failing = 0.05,
+    seed: _Seed = 0,
+    commands: _Commands = None,
+    kill_every: _Every = 10.0,
+    takeover_bound: _Bound = None,
+    patience: _Patience = 60.0,
+    save: _Save = None,
+    as_json: _AsJson = False,
 ) -> None:
     """Drive a running deployment with numbered messages, and check order, loss and effects of each key.
 
-    The application must have an AuditLogic; `gobroke_dist.audit.app:broke` is one that has nothing else. Exits with 1
-    if anything is wrong.
+    The application needs an audited logic: broke.add_logic(AuditLogic()), or AsyncAuditLogic() for async def, both
+    from gobroke_dist.audit. Start its workers as always, then this, with the same Redis and prefix. To try it,
+    gobroke_dist.audit.app:broke is an application that has nothing else. What the result means, and what else to
+    try, is in docs/how-to/audit.md.
+
+    Exits with 0 if nothing is wrong, with 1 if anything is, and with another code if that could not be found out.
     """
-    with explained():
-        broke = load(app)
-        settings = effective(broke.settings, redis_url=redis_url, prefix=prefix)
-        check_redis(settings)
-        _check_deployment(broke, settings, logic)
-        load_ = Load(keys=keys, messages=messages, work=work, failing=failing, seed=seed)
-        plan = Plan(load_, rate=rate, patience=patience)
-        audit_ = asyncio.run(_run(settings, logic, plan, kill=(kill_cmd, kill_every), quiet=as_json))
-    bound = None if takeover_bound is None else int(takeover_bound * 1000)
-    verdict = judge(audit_.record, takeover_bound=bound)
-    if save is not None:
-        save.write_text("".join(dump(audit_.record)))
+    with explained(), _tried():
+        if takeover_bound is not None and not commands:
+            raise fail("--takeover-bound needs a --kill-cmd: it counts from that", Exit.USAGE)
+        broke = application(app, redis_url=redis_url, data_dir=data_dir, prefix=prefix)
+        driven = _audited(broke, logics or [])
+        plan = Plan(Load(keys, messages, work, failing, seed), rate=rate, patience=patience)
+        drive = _Drive(broke.settings, driven, plan, commands=commands or [], every=kill_every)
+        with _saved(drive.audit, save):
+            _check_workers(broke.settings)
+            asyncio.run(drive.run(quiet=as_json))
+    result = drive.result(None if takeover_bound is None else int(takeover_bound * 1000))
     if as_json:
-        typer.echo(json.dumps(summary(verdict)))
+        typer.echo(json.dumps(summary(result)))
     else:
-        show(verdict)
+        show(result)
+    _leave(result)
+
+
+class _Drive:
+    """One audit with all that belongs to it."""
+
+    def __init__(
+        self, settings: Settings, logics: Sequence[str], plan: Plan, *, commands: Sequence[str], every: float
+    ) -> None:
+        stream = f"{settings.prefix}:audit:{uuid4().hex[:8]}"
+        self._logics = logics
+        self._commands = len(commands)
+        self._total = plan.load.total
+        self._journal = _journal(os.environ.get(RECORD_URL) or settings.redis_address, stream)
+        self.audit = Audit(settings, logics, plan, journal=self._journal, stream=stream)
+        self.disturber = Disturber(commands, every=every, note=self.audit.note, now=self.audit.now)
+
+    async def run(self, *, quiet: bool) -> None:
+        over = asyncio.Event()
+        try:
+            async with progress(self.audit, self._total, quiet=quiet):
+                disturbing = asyncio.create_task(self.disturber.run(over), name="audit-disturber")
+                try:
+                    await self.audit.run()
+                finally:
+                    over.set()
+                    await disturbing
+        finally:
+            self._journal.discard()
+
+    def result(self, bound: int | None) -> Result:
+        verdict, why_not = judge(self.audit.record, takeover_bound=bound), self.disturber.failures
+        return Result(verdict, self._logics, self.audit.refusals, why_not, commands=self._commands, bound=bound)
+
+
+def _journal(url: str, stream: str) -> Journal:
+    try:
+        return Journal(url, stream)
+    except ValueError as error:
+        raise fail(f"{RECORD_URL} can't be used: {error}", Exit.USAGE) from None
+
+
+def _audited(broke: Broke, names: Sequence[str]) -> Sequence[str]:
+    """The logics to drive."""
+    known = [name for name, logic in broke.logics.items() if isinstance(logic, AuditedLogic)]
+    unknown = [name for name in names if name not in known]
+    if unknown or not known:
+        what = f"no audited logic is named {unknown[0]!r}" if unknown else "the application has no audited logic"
+        hint = f"there are {', '.join(known)}" if known else "add one: broke.add_logic(gobroke_dist.audit.AuditLogic())"
+        raise fail(f"{what}; {hint}", Exit.USAGE)
+    return names or known
+
+
+def _check_workers(settings: Settings) -> None:
+    try:
+        members = overview.read(settings, {}).members
+    except (RedisUnavailable, ValueError) as error:
+        raise fail(
+            f"no Redis answers at {settings.redis_address} ({error.__cause__ or error}): "
+            "say where the deployment's is with --redis-url, GOBROKE_REDIS_URL or --data-dir",
+            Exit.REDIS,
+        ) from None
+    if not any(member.role == "worker" for member in members):
+        raise fail(
+            f"no worker runs with the prefix {settings.prefix!r} at {settings.redis_address}; "
+            "start one with `gobroke worker`",
+            Exit.UNTRIED,
+        )
+
+
+@contextlib.contextmanager
+def _saved(audit: Audit, file: Path | None) -> Iterator[None]:
+    """Write the record when it is over, however it ends."""
+    if file is None:
+        yield
+        return
+    try:
+        file.touch()
+    except OSError as error:
+        raise fail(f"--save {file}: {error.strerror}", Exit.USAGE) from None
+    try:
+        yield
+    finally:
+        file.write_text("".join(dump(audit.record)))
+
+
+@contextlib.contextmanager
+def _tried() -> Iterator[None]:
+    """What keeps an audit from its end says nothing about the deployment's order."""
+    try:
+        yield
+    except CommandInvalid as error:
+        raise fail(f"--kill-cmd: {error}", Exit.USAGE) from None
+    except LineInvalid as error:
+        raise fail(f"{error}; do the workers run this version of gobroke_dist?", Exit.UNTRIED) from None
+    except RedisUnavailable:
+        raise
+    except Unavailable as error:
+        raise fail(f"a message was not accepted: {error}", Exit.UNTRIED) from None
+
+
+def _leave(result: Result) -> None:
+    verdict = result.verdict
+    if not verdict.runs:
+        raise fail(
+            f"{verdict.sent} messages were accepted, and no handler wrote anything down: is there a worker for the "
+            f"queues of {', '.join(result.logics)}, with the same {RECORD_URL}, if that is set?",
+            Exit.UNTRIED,
+        )
     if not verdict.good:
         raise typer.Exit(Exit.FAILED)
-
-
-def _check_deployment(broke: Broke, settings: Settings, logic: str) -> None:
-    if not isinstance(broke.logics.get(logic), AuditLogic):
-        raise fail(f"the application has no AuditLogic named {logic!r}: broke.add_logic(AuditLogic())", Exit.USAGE)
-    if not any(member.role == "worker" for member in overview.read(settings, {}).members):
-        raise fail("no worker of this application runs; start one with `gobroke worker`", Exit.FAILED)
-
-
-async def _run(settings: Settings, logic: str, plan: Plan, *, kill: tuple[str | None, float], quiet: bool) -> Audit:
-    stream = f"{settings.prefix}:audit:{uuid4().hex[:8]}"
-    journal = Journal(os.environ.get(RECORD_URL) or str(settings.redis_url), stream)
-    audit_ = Audit(settings, logic, plan, journal=journal, stream=stream)
-    try:
-        async with asyncio.TaskGroup() as group:
-            others = [group.create_task(_show_progress(audit_, plan.load.total))] if not quiet else []
-            if kill[0] is not None:
-                others.append(group.create_task(_kill(audit_, kill[0], every=kill[1])))
-            await audit_.run()
-            for one in others:
-                one.cancel()
-    finally:
-        journal.delete()
-        journal.close()
-    return audit_
-
-
-async def _kill(audit_: Audit, command: str, *, every: float) -> None:
-    while True:
-        await asyncio.sleep(every)
-        if audit_.complete:
-            return
-        audit_.note(Disturbed("kill", "", audit_.now()))
-        process = await asyncio.create_subprocess_exec(*shlex.split(command), stdout=DEVNULL, stderr=DEVNULL)
-        code = await asyncio.wait_for(process.wait(), _KILL_TIMEOUT)
-        if code:
-            typer.echo(f"gobroke: {command!r} ended with code {code}", err=True)
-
-
-async def _show_progress(audit_: Audit, total: int) -> None:
-    with _progress() as progress:
-        accepted = progress.add_task("accepted", total=total)
-        finished = progress.add_task("finished", total=total)
-        while True:
-            progress.update(accepted, completed=audit_.accepted)
-            progress.update(finished, completed=audit_.finished)
-            await asyncio.sleep(0.2)
-
-
-@contextmanager
-def _progress() -> Iterator[Progress]:
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        yield progress
-
-
-# --- the result ------------------------------------------------------------------
-
-
-def summary(verdict: Verdict) -> dict[str, object]:
-    """The verdict as JSON-able values."""
-    return {
-        "good": verdict.good,
-        "keys": verdict.keys,
-        "sent": verdict.sent,
-        **{kind.value: verdict.count(kind) for kind in Kind},
-        **{name: getattr(verdict, name) for name in ("runs", "again", "raised", "recovered", "fenced", "refused")},
-        "latency_ms": _plain(verdict.latency),
-        "effect_latency_ms": _plain(verdict.effect_latency),
-        "takeover_ms": _plain(verdict.takeover_times(calm=True)),
-        "disturbed_takeover_ms": _plain(verdict.takeover_times(calm=False)),
-        "workers": dict(verdict.workers),
-        "disturbances": dict(verdict.disturbances),
-        "by_key": verdict.by_key(),
-        "violations": [dataclasses.asdict(one) for one in verdict.violations[:1000]],
-    }
-
-
-def show(verdict: Verdict) -> None:
-    """The verdict for people."""
-    console = screen()
-    head = Table("Audit", box=None, pad_edge=False)
-    head.add_column("", justify="right")
-    for name, value in _rows(verdict):
-        head.add_row(name, value)
-    times = Table("Milliseconds", "Count", "p50", "p95", "p99", "max", box=None, pad_edge=False)
-    for name, found in (
-        ("sent to started", verdict.latency),
-        ("sent to effect", verdict.effect_latency),
-        ("takeover", verdict.takeover_times(calm=True)),
-        ("takeover, disturbed again", verdict.takeover_times(calm=False)),
-    ):
-        if found is not None:
-            times.add_row(name, *map(str, dataclasses.astuple(found)))
-    console.print(head)
-    console.print()
-    console.print(times)
-    for one in verdict.violations[:_SHOWN]:
-        console.print(f"[red]{one.kind.value}[/] {one.key}: {one.text}")
-    if len(verdict.violations) > _SHOWN:
-        console.print(f"… and {len(verdict.violations) - _SHOWN} more; --json lists them")
-    console.print("\n[green]Nothing is wrong.[/]" if verdict.good else "\n[red]Something is wrong.[/]")
-
-
-def _rows(verdict: Verdict) -> Iterator[tuple[str, str]]:
-    yield "keys", str(verdict.keys)
-    yield "messages", str(verdict.sent)
-    for kind in Kind:
-        count = verdict.count(kind)
-        yield kind.value, f"[red]{count}[/]" if count else "0"
-    for name in ("runs", "again", "raised", "recovered", "fenced", "refused"):
-        yield name, str(getattr(verdict, name))
-    yield "worker processes", str(len(verdict.workers))
-
-
-def _plain(found: Percentiles | None) -> dict[str, int] | None:
-    return None if found is None else dataclasses.asdict(found)
+    if result.unshown:
+        raise fail(result.unshown, Exit.UNTRIED)

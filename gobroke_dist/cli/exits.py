@@ -30,11 +30,13 @@ class Exit(IntEnum):
     USAGE = 2
     REDIS = 3
     ADDRESS = 4
+    UNTRIED = 5
 
 
 EXIT_CODES = (
     "Exit codes: 0 ended as asked; 1 failed; 2 wrong application path or usage; "
-    "3 Redis can't be reached or started; 4 an address can't be used, such as a port in use."
+    "3 Redis can't be reached or started; 4 an address can't be used, such as a port in use; "
+    "5 what was to be checked could not be tried."
 )
 
 _CODES: tuple[tuple[type[Exception], Exit], ...] = (

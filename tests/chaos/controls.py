@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from gobroke_dist.audit.load import Load
-from gobroke_dist.audit.verdict import Kind
+from gobroke_dist.audit.violations import Kind
 from tests.chaos.run import Outcome, Scenario
 from tests.chaos.schedule import Pace
 

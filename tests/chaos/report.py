@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from gobroke_dist import __version__
-from gobroke_dist.audit.verdict import Kind, Percentiles
+from gobroke_dist.audit.verdict import Percentiles
+from gobroke_dist.audit.violations import Kind
 from tests.chaos.controls import Control
 from tests.chaos.proof import Proof
 from tests.chaos.run import LEASE, TAKEOVER_BOUND, Outcome

@@ -10,7 +10,7 @@ import redis
 from gobroke_dist.keys import QueueKeys
 from gobroke_dist.settings import Settings
 
-QUEUES = ("audit", "effects")
+QUEUES = ("audit", "async_audit", "effects")
 
 
 async def residue(client: redis.Redis, settings: Settings, *, within: float) -> dict[str, int]:

@@ -149,7 +149,7 @@ async def _staged(scenario: Scenario, folder: Path) -> AsyncIterator[_Stage]:
     rate = scenario.load.total / scenario.seconds
     audit = Audit(
         settings,
-        "audit",
+        ["audit", "async_audit"],
         Plan(scenario.load, rate=rate, patience=scenario.patience, linger=LEASE + 2),
         journal=journal,
         stream=_STREAM,

@@ -31,7 +31,7 @@ CUTS = {
         "renew.lua", 'redis.call("ZADD", workers, now, ARGV[1])', 'redis.call("ZADD", workers, "NX", now, ARGV[1])'
     ),
     "takeover": Cut("recover.lua", 'in_order(redis.call("SMEMBERS", acks), KEYS[4])', "{}"),
-    "order": Cut("parts/place.lua", 'elseif redis.call("HSETNX", queue.heads, key, id) == 1 then', "elseif true then"),
+    "order": Cut("enqueue.lua", "elseif not heads[key] then", "elseif true then"),
 }
 """Dedup needs none: its window is a setting."""
 
