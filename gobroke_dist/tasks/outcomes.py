@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from gobroke_dist.tasks.announcing import Announcer
 from gobroke_dist.tasks.waiting_line import Pending
 
-_AT_ONCE = 32
+_AT_ONCE = 24
 """In one turn of the event loop: each may wake a task, and all of those run in the next turn."""
 
 

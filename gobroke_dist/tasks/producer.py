@@ -35,7 +35,10 @@ log = logging.getLogger(__name__)
 
 _WAITING_BYTES = 64 << 20
 _UNTOLD = 256
-_FEW, _MANY, _TURNS = 8, 48, 3
+
+_FEW, _MANY, _TURNS = 8, 40, 3
+"""Between so many messages, a trip waits for more of them, for so many turns of the loop."""
+
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 0.5
 _LOST = (RedisConnectionError, RedisTimeoutError, OSError, TimeoutError)
