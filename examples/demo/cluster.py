@@ -15,6 +15,8 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from redis.asyncio import Redis
+
 from examples.demo.waiting import until
 from gobroke_dist.backends.redis.connection import connect
 from gobroke_dist.keys import QueueKeys
@@ -87,10 +89,20 @@ class Cluster:
 
     async def messages_held(self, worker: str) -> int:
         """How many messages of the chat's WORKER are in the hands of a worker process."""
+        async with self._queue() as (redis, keys):
+            return await redis.scard(keys.acks(worker))
+
+    async def messages_waiting(self) -> int:
+        """How many messages of the chat's WORKER are not done yet."""
+        async with self._queue() as (redis, keys):
+            return await redis.hlen(keys.messages)
+
+    @contextlib.asynccontextmanager
+    async def _queue(self) -> AsyncIterator[tuple[Redis, QueueKeys]]:
         settings = effective(redis_url=f"unix://{self.data_dir.absolute() / 'redis.sock'}")
         redis = connect(settings)
         try:
-            return await redis.scard(QueueKeys(settings.prefix, "say").acks(worker))
+            yield redis, QueueKeys(settings.prefix, "say")
         finally:
             await redis.aclose()
 

@@ -19,8 +19,8 @@ UNDER_WAY = 20  # of these that somebody has received: the workers are in the mi
 GRACE = 2.0  # seconds after the last delivery in which a duplicate would still be seen
 _TICK = 0.01
 
-Kill = Callable[[str], Awaitable[None]]
-"""Kills a worker process and has it replaced; gets the one that is busiest, as ``host:pid``."""
+Kill = Callable[["Rush"], Awaitable[None]]
+"""Begins the rush, kills a worker process in the middle of it, and has it replaced."""
 
 
 async def drive(
@@ -59,13 +59,35 @@ async def drive(
     return record
 
 
+class Rush:
+    """Everybody says ten things at once: a worker that has nothing in its hands would be killed in vain."""
+
+    def __init__(self, plan: Plan, record: Record) -> None:
+        self.hurry = asyncio.Event()
+        self.enough = FULL_ENOUGH * plan.rooms
+        self._record = record
+
+    @property
+    def busiest(self) -> str:
+        return self._record.busiest_worker()
+
+    def begin(self) -> None:
+        self._record.disturbed_at = asyncio.get_running_loop().time()
+        self.hurry.set()
+
+    async def until_under_way(self) -> None:
+        await until(lambda: self._record.backlog >= self.enough, within=2)
+        heard = len(self._record.heard)
+        await until(lambda: len(self._record.heard) >= heard + UNDER_WAY, within=2)
+
+
 async def _talk(plan: Plan, people: Sequence[Person], record: Record, kill: Kill | None, patience: float) -> None:
-    hurry = asyncio.Event()
-    talking = [asyncio.create_task(person.talk(hurry)) for person in people]
-    killing = asyncio.create_task(_kill_when_busy(plan, record, hurry, kill)) if kill else None
+    rush = Rush(plan, record)
+    talking = [asyncio.create_task(person.talk(rush.hurry)) for person in people]
+    killing = asyncio.create_task(_kill_in_the_rush(plan, record, rush, kill)) if kill else None
     try:
         await _until_quiet(plan, record, patience)
-        if killing is not None and hurry.is_set():
+        if killing is not None and (rush.hurry.is_set() or killing.done()):
             await killing
     finally:
         for task in (*talking, *((killing,) if killing else ())):
@@ -75,15 +97,9 @@ async def _talk(plan: Plan, people: Sequence[Person], record: Record, kill: Kill
                 record.complaints.append(f"a client could not go on: {problem!r}")
 
 
-async def _kill_when_busy(plan: Plan, record: Record, hurry: asyncio.Event, kill: Kill) -> None:
-    """A worker that has nothing in its hands is killed in vain, so first everybody says ten things at once."""
+async def _kill_in_the_rush(plan: Plan, record: Record, rush: Rush, kill: Kill) -> None:
     await until(lambda: len(record.sent) >= plan.messages * KILL_AT, within=math.inf)  # until cancelled
-    record.disturbed_at = asyncio.get_running_loop().time()
-    hurry.set()
-    await until(lambda: record.backlog >= FULL_ENOUGH * plan.rooms, within=2)
-    heard = len(record.heard)
-    await until(lambda: len(record.heard) >= heard + UNDER_WAY, within=2)
-    await kill(record.busiest_worker())
+    await kill(rush)
 
 
 async def _until_quiet(plan: Plan, record: Record, patience: float) -> None:

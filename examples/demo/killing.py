@@ -3,26 +3,47 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shlex
 import signal
 import time
 from asyncio.subprocess import PIPE, STDOUT
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from examples.demo.cluster import Cluster, Member
 
 COMMAND_TIMEOUT = 60.0  # seconds
-PATIENCE = 10.0  # seconds in which a worker has to be found at work
-BLINK = 0.02
+STANDSTILL = 1.0  # seconds at most in which work piles up; half of the lease that the demo sets
+PATIENCE = 10.0  # seconds in which a worker has to take messages
+MOMENT = 0.01  # seconds for which it goes on, to take some
+BLINK = 0.02  # seconds in which what it had sent to Redis has arrived
+
+
+class Rush(Protocol):
+    """Everybody says ten things at once, when whoever kills is ready for that."""
+
+    @property
+    def busiest(self) -> str:
+        """The worker process that is busiest, as ``host:pid``."""
+
+    @property
+    def enough(self) -> int:
+        """How many messages wait when the rush has arrived."""
+
+    def begin(self) -> None: ...
+
+    async def until_under_way(self) -> None:
+        """Wait until the workers are in the middle of it, as far as can be heard."""
 
 
 @dataclass(slots=True)
 class Killing:
     """What was killed, and what came of it. Empty until it has happened.
 
-    ``aimed`` says that the victim was seen with messages in its hands, so that a kill in vain is a defect.
+    ``aimed`` says that it was to be a worker with messages in its hands, so that a kill in vain is a defect.
     """
 
     victim: str = ""
@@ -35,8 +56,9 @@ class Killing:
 class ProcessKiller:
     """Sends SIGKILL to a worker of a local cluster, the busiest if it can be, and waits for its replacement.
 
-    The kill must not be in vain: a worker that has messages in its hands is stopped, and killed if it still has them
-    then; otherwise it goes on, and another one, or another moment, is waited for.
+    The kill must not be in vain. To look for a worker that is at work is to race against the workers: on a slow
+    machine all is done before the look. So all of them are stopped before the rush begins, and it piles up in Redis.
+    One that has messages in its hands by then is killed; else one goes on, for a moment at a time, until it has.
 
     Args:
         cluster: whose worker.
@@ -44,17 +66,18 @@ class ProcessKiller:
     """
 
     def __init__(self, cluster: Cluster, members: Sequence[Member]) -> None:
-        self.killing = Killing()
+        self.killing = Killing(aimed=True)
         self._cluster = cluster
         self._workers = {member.pid: member for member in members if member.role == "worker"}
 
-    async def __call__(self, busiest: str) -> None:
-        likely = self._workers.get(int(busiest.rpartition(":")[2] or 0)) or next(iter(self._workers.values()))
-        caught = await self._catch_at_work([likely, *(one for one in self._workers.values() if one is not likely)])
-        self.killing.aimed = caught is not None
-        victim = caught or likely
-        started = time.monotonic()
-        await self._cluster.kill(victim.pid)
+    async def __call__(self, rush: Rush) -> None:
+        workers = self._busiest_first(rush.busiest)
+        with self._standing_still():
+            rush.begin()
+            await self._until_waiting(rush.enough)
+            victim = await self._with_messages(workers)
+            started = time.monotonic()
+            await self._cluster.kill(victim.pid)
         self.killing.victim = f"{victim.node} (pid {victim.pid})"
         self.killing.how = "SIGKILL; the process is gone"
         members = await self._cluster.until_complete(without=victim.pid)
@@ -62,22 +85,44 @@ class ProcessKiller:
         new = [member for member in members if member.role == "worker" and member.pid not in self._workers]
         self.killing.replaced_by = ", ".join(f"{member.node} (pid {member.pid})" for member in new)
 
-    async def _catch_at_work(self, workers: Sequence[Member]) -> Member | None:
-        """A worker that is stopped with messages in its hands; None: none was found in time."""
-        deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline:
-            for one in workers:
-                if await self._cluster.messages_held(one.node) and await self._stopped_with_messages(one):
-                    return one
-        return None
+    def _busiest_first(self, busiest: str) -> Sequence[Member]:
+        pid = int(busiest.rpartition(":")[2] or 0)
+        return sorted(self._workers.values(), key=lambda member: member.pid != pid)
 
-    async def _stopped_with_messages(self, worker: Member) -> bool:
-        os.kill(worker.pid, signal.SIGSTOP)
-        await asyncio.sleep(BLINK)  # what it had sent to Redis has arrived by then
-        if await self._cluster.messages_held(worker.node):
-            return True
+    @contextlib.contextmanager
+    def _standing_still(self) -> Iterator[None]:
+        """Stop all workers; those that still live go on afterwards."""
+        try:
+            for pid in self._workers:
+                os.kill(pid, signal.SIGSTOP)
+            yield
+        finally:
+            for pid in self._workers:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
+
+    async def _until_waiting(self, enough: int) -> None:
+        deadline = time.monotonic() + STANDSTILL
+        while await self._cluster.messages_waiting() < enough and time.monotonic() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(MOMENT)
+
+    async def _with_messages(self, workers: Sequence[Member]) -> Member:
+        """A worker that is stopped with messages in its hands; if the first takes none in time, it without any."""
+        await asyncio.sleep(BLINK)
+        for one in workers:
+            if await self._cluster.messages_held(one.node):
+                return one
+        deadline = time.monotonic() + PATIENCE
+        while not await self._takes_messages(workers[0]) and time.monotonic() < deadline:
+            pass
+        return workers[0]
+
+    async def _takes_messages(self, worker: Member) -> int:
         os.kill(worker.pid, signal.SIGCONT)
-        return False
+        await asyncio.sleep(MOMENT)
+        os.kill(worker.pid, signal.SIGSTOP)
+        await asyncio.sleep(BLINK)
+        return await self._cluster.messages_held(worker.node)
 
 
 class CommandKiller:
@@ -87,7 +132,9 @@ class CommandKiller:
         self.killing = Killing()
         self._command = command
 
-    async def __call__(self, busiest: str) -> None:
+    async def __call__(self, rush: Rush) -> None:
+        rush.begin()
+        await rush.until_under_way()
         process = await asyncio.create_subprocess_exec(*shlex.split(self._command), stdout=PIPE, stderr=STDOUT)
         answer, _ = await asyncio.wait_for(process.communicate(), COMMAND_TIMEOUT)
         said = answer.decode(errors="replace").strip()
