@@ -15,6 +15,7 @@ from gobroke_dist.calling import Calling
 from gobroke_dist.errors import CouldNotStartProcessor
 from gobroke_dist.logic import LogicBase, LogicType, Tick, is_async
 from gobroke_dist.message import Message
+from gobroke_dist.pauses import spare_what_stays
 from gobroke_dist.runner import Runner
 from gobroke_dist.runtime import Application, Runtime
 from gobroke_dist.settings import Settings
@@ -90,6 +91,7 @@ class WorkerRole:
     def _boot(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._on_loop(self._open())
+        spare_what_stays()
 
     def _shutdown(self) -> None:
         runtime, self._runtime = self._runtime, None
