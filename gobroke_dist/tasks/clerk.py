@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import redis
@@ -120,9 +120,9 @@ class Clerk:
                 settlement.message.followers.clear()  # it is their turn
         return answer.items
 
-    def disown(self, message: Delivered) -> None:
-        """Another worker has it. If that is not so, because Redis did not know yet that this one has, it goes back."""
-        self.desk.remove([message.ticket])
+    def disown(self, tickets: Iterable[Ticket]) -> None:
+        """These are not going to run here. What Redis takes to be in this worker's hands all the same, goes back."""
+        self.desk.remove(tickets)
         self.desk.in_step = False
 
     def repair(self) -> None:

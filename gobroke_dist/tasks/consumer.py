@@ -153,7 +153,7 @@ class OrderedConsumer(Consumer):
         """
         delivered = cast(Delivered, message)
         if delivered.stolen:
-            self._clerk.disown(delivered)
+            self._clerk.disown([delivered.ticket])
             return
         if delivered.settlement is None:
             if delivered.began:
@@ -187,6 +187,8 @@ class OrderedConsumer(Consumer):
         Wait for that, unless messages are quick: then no more of them have begun and are not told than there are
         threads, by which ``recover.lua`` knows what a process that died had begun.
         """
+        if self._trips.is_handing_over:  # a message without an actor
+            return
         self._trips.tell()
         settlement = message.settlement
         assert settlement is not None

@@ -184,7 +184,7 @@ class Lane:
                 message.stolen = not await asyncio.to_thread(self._starts.note, message)
             await self._performer.perform(message)
             if message.stolen:
-                self._clerk.disown(message)
+                self._clerk.disown([message.ticket])
                 self._fetch()
             else:
                 await self._settle(message)

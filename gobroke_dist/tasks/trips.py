@@ -53,6 +53,7 @@ class Trips:
         self._station = station
         self._hand_over = hand_over
         self._wire = Wire(link.client)
+        self._handing_over: int | None = None
 
     def close(self) -> None:
         """Drop the connection."""
@@ -78,11 +79,22 @@ class Trips:
             self._make_one()
         finally:
             self._desk.turn.release()
+        self.tell()
         return True
 
     def _make_one(self) -> None:
         """What comes back is handed over before the next trip, so that messages start in the order of their fences."""
-        self._hand_over(self._opened(self._trip()))
+        items = self._trip()
+        self._handing_over = threading.get_ident()
+        try:
+            self._hand_over(self._opened(items))
+        finally:
+            self._handing_over = None
+
+    @property
+    def is_handing_over(self) -> bool:
+        """Whether this very thread has a turn: what it finds to tell now goes with its next trip."""
+        return self._handing_over == threading.get_ident()
 
     def hear_late(self) -> None:
         """Receive answers that nobody has received, because what came next takes long."""
@@ -121,11 +133,18 @@ class Trips:
 
     def _opened(self, items: Sequence[Item]) -> list[Delivered]:
         """Those that may run now."""
-        opened = []
-        for item in items:
+        opened: list[Delivered] = []
+        for at, item in enumerate(items):
             message = self._clerk.open(item)
-            if message is not None and (message.unplaced is None or self._clerk.place(message, message.unplaced)):
-                opened.append(message)
+            if message is None or message.unplaced is None:
+                opened += [message] if message else []
+                continue
+            try:
+                opened += [message] if self._clerk.place(message, message.unplaced) else []
+            except (ConnectionClosed, redis.RedisError) as error:
+                log.warning("queue %s: %s has no place yet, and goes back: %s", self._clerk.queue_name, message, error)
+                self._clerk.disown(item.ticket for item in items[at:])
+                break
         return opened
 
     # --- going on -----------------------------------------------------------------
