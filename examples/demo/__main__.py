@@ -14,11 +14,11 @@ The check, and why it is fair:
 - They speak at a fixed rate and do not wait for answers, so a slow cluster can't slow down who measures it, and
   many messages of one sender for one key are under way at once. A latency counts from the moment at which a
   message was due to the moment at which one member of the room has it, for every member.
-- At 40 % the workers are stopped for a moment, and everybody says ten things at once, so that ten messages wait for
-  each key; then the busiest worker goes on, and gets SIGKILL as soon as it has messages in its hands. These are taken
-  over when its lease (2 s here) is over; the supervisor replaces it. Such messages arrive marked as recovered, or with
-  ``attempt`` above 1. If there are none, the check fails; a kill by ``--kill-cmd`` can't be aimed like that, and may
-  come between two messages.
+- At 40 % the workers are stopped, and everybody says ten things at once, so that ten messages wait for each key. Then
+  a worker that has messages in its hands, the busiest if it can be, gets SIGKILL, and the others go on. What it had is
+  taken over when its lease (2 s here) is over; the supervisor replaces it. Such messages arrive marked as recovered,
+  or with ``attempt`` above 1. If there are none, the check fails; a kill by ``--kill-cmd`` can't be aimed like that,
+  and may come between two messages.
 - *Lost*: a message did not arrive at a member of its room. *Duplicated*: the same uuid arrived at one twice; it
   goes on listening for two seconds after everything has arrived. *Out of order*: in one room, one member got a
   lower number after a higher one, or a sender's earlier message after a later one: the sender counts its own.
