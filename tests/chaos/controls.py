@@ -46,7 +46,7 @@ def controls(seed: int) -> Sequence[Control]:
         threads=4,
         patience=8.0,
     )
-    dedup = replace(base, name="dedup", dedup_window=0.0, pace=_NONE, cut=0.08, load=replace(base.load, work=2))
+    dedup = replace(base, name="dedup", dedup_window=0.0, pace=_NONE, cut=0.15, load=replace(base.load, work=0))
     return (
         Control("none: every guard in place", (), base),
         Control("fencing", (Kind.DOUBLED, Kind.UNFENCED), _without("fencing", base)),
