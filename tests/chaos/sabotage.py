@@ -14,7 +14,7 @@ VARIABLE = "CHAOS_SABOTAGE"
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """A line of Lua, and what stands in its place."""
+    """A piece of Lua, and what stands in its place."""
 
     file: str
     line: str
@@ -31,7 +31,11 @@ CUTS = {
         "renew.lua", 'redis.call("ZADD", workers, now, ARGV[1])', 'redis.call("ZADD", workers, "NX", now, ARGV[1])'
     ),
     "takeover": Cut("recover.lua", 'in_order(redis.call("SMEMBERS", acks), KEYS[4])', "{}"),
-    "order": Cut("enqueue.lua", "elseif not heads[key] then", "elseif true then"),
+    "order": Cut(
+        "parts/queue.lua",
+        "make_head(queue, key, id, payload, lane)\n            return",
+        "make_head(queue, key, id, payload, lane)",
+    ),
 }
 """Dedup needs none: its window is a setting."""
 
