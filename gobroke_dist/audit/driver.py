@@ -74,6 +74,7 @@ class Audit:
         self._effective: set[tuple[str, int]] = set()
         self._offset = 0.0
         self._lines = 0
+        self._unreadable = False
 
     @property
     def finished(self) -> int:
@@ -171,9 +172,9 @@ class Audit:
         while True:
             try:
                 entries = await asyncio.to_thread(self._journal.read)
-                failing_since = None
+                failing_since, self._unreadable = None, False
             except redis.RedisError as error:
-                failing_since = failing_since or time.monotonic()
+                failing_since, self._unreadable = failing_since or time.monotonic(), True
                 if time.monotonic() - failing_since > self._plan.patience:
                     raise RedisUnavailable(f"the audit's record can't be read: {error}") from error
                 entries = []
@@ -183,9 +184,10 @@ class Audit:
             await asyncio.sleep(0 if entries else _READ_PAUSE)
 
     async def _until_quiet(self, reader: asyncio.Task[None]) -> None:
+        """A record that can't be read is not quiet: what stands in it is not known, and so nothing is lost yet."""
         quiet_since, seen = time.monotonic(), -1
         while not reader.done():
-            if self._lines != seen:
+            if self._lines != seen or self._unreadable:
                 quiet_since, seen = time.monotonic(), self._lines
             limit = self._plan.linger if self.finished >= self.accepted else self._plan.patience
             if time.monotonic() - quiet_since > limit:

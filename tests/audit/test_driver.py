@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -119,9 +120,26 @@ async def test_when_one_message_is_given_up_no_other_is_offered_any_more(make: M
 async def test_a_record_that_can_not_be_read_for_too_long_ends_the_audit(
     make: Make, client: redis.Redis, stream: str
 ) -> None:
+    """It is not over as if nothing had happened: what may stand in the record is not called lost."""
     client.set(stream, "no stream")
     with pytest.raises(RedisUnavailable, match="record can't be read"):
-        await make(patience=0.3, linger=60).run()
+        await make(patience=0.3).run()
+
+
+async def test_the_time_in_which_a_record_can_not_be_read_is_not_quiet(
+    make: Make, client: redis.Redis, stream: str
+) -> None:
+    """Redis may be away for a while; only when it is back, it shows whether anything happens."""
+    audit = make(Load(keys=1, messages=1, failing=0), patience=2.0)
+    client.set(stream, "no stream")
+    running = asyncio.create_task(audit.run())
+    await eventually(lambda: audit.accepted == 1)
+    began = time.monotonic()
+    await eventually(lambda: time.monotonic() - began > 1.5)
+    client.delete(stream)
+    await eventually(lambda: time.monotonic() - began > 2.5)
+    assert not running.done(), "it has been quiet for a second"
+    await asyncio.wait_for(running, 10)
 
 
 async def test_a_record_without_a_redis_ends_the_audit_before_it_sends(settings: Settings, stream: str) -> None:
