@@ -49,7 +49,7 @@ def controls(seed: int) -> Sequence[Control]:
     dedup = replace(base, name="dedup", dedup_window=0.0, pace=_NONE, cut=0.15, load=replace(base.load, work=0))
     return (
         Control("none: every guard in place", (), base),
-        Control("fencing", (Kind.DOUBLED, Kind.UNFENCED), _without("fencing", base)),
+        Control("fencing", (Kind.DOUBLED, Kind.UNFENCED, Kind.INVERSION, Kind.DUPLICATE), _without("fencing", base)),
         Control("dedup", (Kind.DUPLICATE, Kind.DOUBLED), dedup),
         Control("lease renewal", (Kind.LOST, Kind.TORN), _without("renewal", base)),
         Control("takeover", (Kind.LOST, Kind.TORN), _without("takeover", base)),
