@@ -105,9 +105,13 @@ local function goes_on(own, one, acks, deliveries)
     return true
 end
 
+local function is_head(own, one)
+    return one.key and redis.call("HGET", own.heads, one.key) == one.id
+end
+
 -- The next of its key may run now.
 local function succeed(own, one)
-    if one.key and redis.call("HGET", own.heads, one.key) == one.id then
+    if is_head(own, one) then
         promote(own, one.key, one.lane)
     end
 end
@@ -122,7 +126,7 @@ local function commit(own, one, acks, deliveries)
     if one.effects < one.beyond then
         forget(own, one, deliveries)
     end
-    if one.key and redis.call("HGET", own.heads, one.key) == one.id and not goes_on(own, one, acks, deliveries) then
+    if is_head(own, one) and not goes_on(own, one, acks, deliveries) then
         promote(own, one.key, one.lane)
     end
 end
@@ -144,19 +148,23 @@ end
 -- Whether this call has halted the whole logic.
 local logic_halted = false
 
+local function lay_out(one, payload, now, dead, dead_messages)
+    redis.call("ZADD", dead, now, one.id)
+    redis.call("HSET", dead_messages, one.id, payload)
+end
+
 -- It becomes a dead letter. Then the next of its key is made ready, or its key waits for an operator.
 local function bury(own, one, deliveries, now, dead, dead_messages)
     local there, halts = redis.call("HEXISTS", own.messages, one.id) == 1, one.delay
     forget(own, one, deliveries)
     if there then
-        redis.call("ZADD", dead, now, one.id)
-        redis.call("HSET", dead_messages, one.id, one.payload)
+        lay_out(one, one.payload, now, dead, dead_messages)
     end
     if there and halts == 2 then
         redis.call("HSET", own.counters, "halted", one.id)
         logic_halted = true
     end
-    if there and halts > 0 and one.key and redis.call("HGET", own.heads, one.key) == one.id then
+    if there and halts > 0 and is_head(own, one) then
         redis.call("HSET", own.heads, one.key, HALTED .. one.id)
         redis.call("HSET", own.halted, one.key, one.id)
     else
@@ -189,8 +197,7 @@ local function give_up(own, one, deliveries, now, dead, dead_messages)
     local payload = redis.call("HGET", own.messages, one.id)
     forget(own, one, deliveries)
     if payload then
-        redis.call("ZADD", dead, now, one.id)
-        redis.call("HSET", dead_messages, one.id, payload)
+        lay_out(one, payload, now, dead, dead_messages)
     end
     succeed(own, one)
 end
