@@ -14,6 +14,20 @@ LONGEST_WAIT = 60.0
 """Seconds after which the server answers anyway, so that a dead connection is noticed."""
 
 
+LONGEST_SLICE = 1.0
+"""Seconds that a consumer listens at most before it looks whether it is to end."""
+
+DRAINING_SLICE = 0.02
+"""Seconds from one look to the next while a worker ends."""
+
+_DOUBLINGS = 6
+
+
+def pause_after(failures: int, longest: float) -> float:
+    """Seconds to wait after so many failures in a row."""
+    return min(longest, 0.02 * (1 << min(failures, _DOUBLINGS)))
+
+
 class Bell:
     """One queue's bell, on a connection of its own.
 

@@ -12,7 +12,7 @@ import redis
 from dramatiq.broker import Broker, Consumer, MessageProxy
 from dramatiq.errors import ConnectionClosed
 
-from gobroke_dist.tasks.bell import Bell
+from gobroke_dist.tasks.bell import DRAINING_SLICE, LONGEST_SLICE, Bell, pause_after
 from gobroke_dist.tasks.clerk import Clerk
 from gobroke_dist.tasks.delivery import Delivered, Settlement
 from gobroke_dist.tasks.endings import acknowledged, rejected
@@ -23,8 +23,6 @@ from gobroke_dist.tasks.trips import Trips
 
 log = logging.getLogger(__name__)
 
-LONGEST_SLICE = 1.0
-_DRAINING_SLICE = 0.02
 _PATIENCE = 6
 
 
@@ -125,7 +123,7 @@ class OrderedConsumer(Consumer):
         tickets = [message.ticket for message in self._fetched]
         self._fetched.clear()
         self._station.give_back(self.queue_name, tickets)
-        time.sleep(_DRAINING_SLICE)
+        time.sleep(DRAINING_SLICE)
 
     def _failed(self, error: Exception) -> None:
         self._bell.close()
@@ -133,7 +131,7 @@ class OrderedConsumer(Consumer):
         self._failures += 1
         if self._failures > _PATIENCE:
             raise ConnectionClosed(error) from None
-        time.sleep(min(self._slice, 0.02 * 2**self._failures))
+        time.sleep(pause_after(self._failures, self._slice))
 
     def _hand_over(self, messages: Sequence[Delivered]) -> None:
         thread = self._station.consumer_threads.get(self.queue_name)

@@ -7,13 +7,10 @@ import time
 import redis
 from dramatiq.broker import Consumer, MessageProxy
 
-from gobroke_dist.tasks.bell import Bell
-from gobroke_dist.tasks.consumer import LONGEST_SLICE
+from gobroke_dist.tasks.bell import DRAINING_SLICE, LONGEST_SLICE, Bell, pause_after
 from gobroke_dist.tasks.lane import Lane
 from gobroke_dist.tasks.link import Link
 from gobroke_dist.tasks.station import Station
-
-_DRAINING_SLICE = 0.02
 
 
 class LaneConsumer(Consumer):
@@ -40,7 +37,7 @@ class LaneConsumer(Consumer):
     def __next__(self) -> MessageProxy | None:
         if self._station.draining.is_set():
             self._lane.wait_until_idle(self._grace)
-            time.sleep(_DRAINING_SLICE)
+            time.sleep(DRAINING_SLICE)
             return None
         try:
             self._listen()
@@ -49,7 +46,7 @@ class LaneConsumer(Consumer):
             self._bell.close()
             self._rung = True
             self._failures += 1
-            time.sleep(min(self._slice, 0.02 * 2**self._failures))
+            time.sleep(pause_after(self._failures, self._slice))
         return None
 
     def _listen(self) -> None:
@@ -57,7 +54,7 @@ class LaneConsumer(Consumer):
             self._rung, answers = False, self._desk.answers
             self._lane.wake()
             self._desk.wait_for_answer(answers, self._slice)
-        if not self._desk.wait_for_room(self._lane.concurrency, self._slice):
+        if not self._lane.wait_for_room(self._slice):
             return  # whatever rings is for others
         if not self._bell.armed:
             self._bell.arm(self._desk.due - time.monotonic())
