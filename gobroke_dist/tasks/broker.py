@@ -182,10 +182,8 @@ class OrderedBroker(RedisBroker):
             body,
             loop=loop,
             link=self.link,
-            station=self.station,
             deliveries=self.deliveries,
             starts=self._starts,
-            concurrency=concurrency,
         )
 
     # --- sending -------------------------------------------------------------

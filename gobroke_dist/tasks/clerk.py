@@ -45,6 +45,7 @@ class Clerk:
 
     Attributes:
         watch: from which attempt on it does so; 0: never.
+        prefetch: as it was given.
         notes_starts: every start is its message's last, and noted in Redis before it happens.
     """
 
@@ -62,7 +63,7 @@ class Clerk:
         self.queue_name = queue_name
         self.desk = station.desk(queue_name)
         self._at_once = at_once
-        self._prefetch = prefetch
+        self.prefetch = prefetch
         self._broker = broker
         self._link = link
         self._station = station
@@ -88,7 +89,7 @@ class Clerk:
             ahead: how many messages to show of what comes after those that the settlements make ready.
         """
         telling = min(batch, self.desk.unsaid)
-        take = 0 if self._station.takes_nothing(self.queue_name) else self._prefetch - len(self.desk) + telling
+        take = 0 if self._station.takes_nothing(self.queue_name) else self.prefetch - len(self.desk) + telling
         if take <= 0 and not telling:
             return None
         return self._call(self.desk.batch(batch), max(0, take), ahead=ahead)
@@ -100,7 +101,7 @@ class Clerk:
 
     def _call(self, told: list[Settlement], take: int, **more: int) -> Call:
         # Who need not wait for answers may have begun all that is held.
-        begun = self._prefetch if self.desk.is_quick else self._at_once
+        begun = self.prefetch if self.desk.is_quick else self._at_once
         return self._counter.call(self.desk.next_call(), told, take, begun=begun, **more)
 
     def heard(self, reply: Any) -> Sequence[Item]:

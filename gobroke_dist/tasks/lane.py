@@ -8,22 +8,21 @@ from collections.abc import Coroutine, Sequence
 from typing import Any
 
 import redis
-import redis.asyncio
 from dramatiq import Broker
 from dramatiq.asyncio import get_event_loop_thread
 from dramatiq.errors import ConnectionClosed
 from dramatiq.middleware import Middleware
 
 from gobroke_dist.backends.redis.connection import connect
+from gobroke_dist.backends.redis.shuttle import Shuttle
 from gobroke_dist.tasks.clerk import Clerk
 from gobroke_dist.tasks.delivery import Delivered, Item, Settlement, Unplaced
 from gobroke_dist.tasks.endings import acknowledged, rejected
 from gobroke_dist.tasks.hooks import Deliveries
 from gobroke_dist.tasks.link import Link
 from gobroke_dist.tasks.performer import Body, Performer
+from gobroke_dist.tasks.scripts import script
 from gobroke_dist.tasks.starts import Starts
-from gobroke_dist.tasks.station import Station
-from gobroke_dist.tasks.wire import AsyncWire
 
 log = logging.getLogger(__name__)
 
@@ -61,9 +60,7 @@ class Lane:
         body: the actor's own coroutine function.
         loop: where all this runs.
         link: names the Redis.
-        station: this process as a worker.
         deliveries, starts: the middleware that is spoken to directly.
-        concurrency: how many messages run at once.
     """
 
     def __init__(
@@ -74,10 +71,8 @@ class Lane:
         *,
         loop: asyncio.AbstractEventLoop,
         link: Link,
-        station: Station,
         deliveries: Deliveries,
         starts: Starts,
-        concurrency: int,
     ) -> None:
         self._broker = broker
         self._clerk = clerk
@@ -85,17 +80,19 @@ class Lane:
         self._performer = Performer(broker, clerk.queue_name, body, loop)
         self._loop = loop
         self._client = connect(link.settings)
-        self._wire = AsyncWire(self._client)
-        self._station = station
+        self._shuttle = Shuttle(self._client, timeout=link.settings.redis_timeout)
         self._deliveries = deliveries
         self._starts = starts
-        self.concurrency = concurrency
-        self._batch = max(1, concurrency // 2)
+        self._batch = max(1, clerk.prefetch // 2)
         self._running: set[asyncio.Task[None]] = set()
         self._trips: asyncio.Task[None] | None = None
         self._hungry = False
 
     # --- from other threads --------------------------------------------------------
+
+    def wait_for_room(self, timeout: float) -> bool:
+        """Wait until one more message may run, ``timeout`` seconds at most."""
+        return self._desk.wait_for_room(self._clerk.prefetch, timeout)
 
     def wake(self) -> None:
         """There may be something to fetch."""
@@ -120,7 +117,7 @@ class Lane:
             await asyncio.wait([trips], timeout=_LAST_WORDS)
             trips.cancel()
         self._performer.close()
-        await self._wire.close()
+        await self._shuttle.close()
         await self._client.aclose()
 
     # --- trips ---------------------------------------------------------------------
@@ -155,10 +152,9 @@ class Lane:
         call = self._clerk.call(batch=self._batch)
         if call is None:
             return
-        try:
-            reply = await self._wire.run("exchange", *call)
-        except (redis.RedisError, OSError) as error:
-            log.info("queue %s: %s; what is in doubt is told again", self._clerk.queue_name, error)
+        [reply] = await self._shuttle.run([(script("exchange"), *call)])
+        if isinstance(reply, Exception):
+            log.info("queue %s: %s; what is in doubt is told again", self._clerk.queue_name, reply)
             self._desk.in_step, self._hungry = False, True
             return
         for item in self._clerk.heard(reply):
@@ -195,8 +191,7 @@ class Lane:
         """Whether Redis must know that it starts, or be asked, and did not note it when it handed it out."""
         watch, ticket = self._clerk.watch, message.ticket
         noted = watch > 0 and (ticket.recovered or ticket.attempt >= watch)
-        doubted = self._station.lease.doubts(self._clerk.queue_name, ticket.fence)
-        return doubted or (not noted and self._starts.last.may_be(message))
+        return self._starts.matters(message, noted=noted)
 
     async def _place(self, message: Delivered, unplaced: Unplaced) -> bool:
         """Give it its place; whether it may run now. In a thread: it is rare."""

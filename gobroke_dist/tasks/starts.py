@@ -30,13 +30,10 @@ class Starts(Middleware):
         broker: whose actors say how often their messages may start.
         link: the way to Redis.
         station: this process as a worker; it is told how many messages it runs at once.
-
-    Attributes:
-        last: which starts matter.
     """
 
     def __init__(self, broker: Broker, link: Link, station: Station) -> None:
-        self.last = LastStarts(broker)
+        self._last = LastStarts(broker)
         self._link = link
         self._station = station
 
@@ -63,9 +60,15 @@ class Starts(Middleware):
         if exception is not None and isinstance(message, Delivered) and message.ticket.recovered:
             message.options["retries"] = max(message.options.get("retries", 0), message.ticket.attempt - 1)
 
-    def matters(self, message: Delivered) -> bool:
-        """Whether Redis is to know of this start, or to be asked whether it may be."""
-        return self._station.lease.doubts(message.queue_name, message.ticket.fence) or self.last.may_be(message)
+    def matters(self, message: Delivered, *, noted: bool = False) -> bool:
+        """Whether Redis is to know of this start, or to be asked whether it may be.
+
+        Args:
+            message: that is to start.
+            noted: Redis has noted it already; it may still have to be asked.
+        """
+        doubted = self._station.lease.doubts(message.queue_name, message.ticket.fence)
+        return doubted or (not noted and self._last.may_be(message))
 
     def note(self, message: Delivered) -> bool:
         """Note a start. False: the message is another worker's by now."""

@@ -8,7 +8,6 @@ from typing import Any
 
 import hiredis
 import redis
-import redis.asyncio
 from redis.connection import Connection
 from redis.exceptions import NoScriptError
 
@@ -16,7 +15,9 @@ from gobroke_dist.tasks.scripts import Argument, ScriptName, command, script
 
 
 class Wire:
-    """A thread's. It connects when it is used, and again after an error; not for two threads at once.
+    """A thread's; an event loop has a ``Shuttle``. It connects when it is used, and again after an error.
+
+    It is not for two threads at once.
 
     Args:
         client: whose pool the connection comes from.
@@ -75,41 +76,3 @@ class Wire:
             with contextlib.suppress(redis.RedisError, OSError):
                 connection.disconnect()
             self._pool.release(connection)
-
-
-class AsyncWire:
-    """The same for an event loop, and for one call at a time."""
-
-    def __init__(self, client: redis.asyncio.Redis) -> None:
-        self._pool = client.connection_pool
-        self._connection: Any = None
-
-    async def run(self, name: ScriptName, keys: Sequence[str], args: Sequence[Argument]) -> Any:
-        """Run a script, once. Raises what redis-py raises."""
-        if self._connection is None:
-            self._connection = await self._pool.get_connection()
-        try:
-            return await self._ask(self._connection, name, keys, args)
-        except redis.ResponseError:
-            raise
-        except BaseException:
-            await self.close()
-            raise
-
-    async def close(self) -> None:
-        """Drop the connection."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with contextlib.suppress(redis.RedisError, OSError):
-                await connection.disconnect(nowait=True)
-            await self._pool.release(connection)
-
-    @staticmethod
-    async def _ask(connection: Any, name: ScriptName, keys: Sequence[str], args: Sequence[Argument]) -> Any:
-        try:
-            packed = hiredis.pack_command(("EVALSHA", *command(name, keys, args)))
-            await connection.send_packed_command(packed, check_health=False)
-            return await connection.read_response()
-        except NoScriptError:
-            await connection.send_command("EVAL", script(name).source, len(keys), *keys, *args)
-            return await connection.read_response()
