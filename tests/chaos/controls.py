@@ -46,7 +46,9 @@ def controls(seed: int) -> Sequence[Control]:
         threads=4,
         patience=8.0,
     )
-    dedup = replace(base, name="dedup", dedup_window=0.0, pace=_NONE, cut=0.15, load=replace(base.load, work=0))
+    # A message has to be finished before it is sent again: so its first sending is held back, and then arrives.
+    dedup = replace(base, name="dedup", seconds=12.0, dedup_window=0.0, pace=replace(_NONE, hold=2.0))
+    dedup = replace(dedup, load=replace(base.load, work=0))
     return (
         Control("none: every guard in place", (), base),
         Control("fencing", (Kind.DOUBLED, Kind.UNFENCED, Kind.INVERSION, Kind.DUPLICATE), _without("fencing", base)),
