@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
 from os import urandom
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from gobroke_dist.client import Client
 from gobroke_dist.errors import TagDoesNotExist
@@ -26,8 +25,7 @@ class MessageState(StrEnum):
     REJECTED = "rejected"
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(NamedTuple):
     """What a WORKER may know about this delivery of a message.
 
     Attributes:

@@ -21,7 +21,7 @@ from gobroke_dist.tasks.broker import OrderedBroker
 from gobroke_dist.tasks.delivery import Delivered
 from gobroke_dist.tasks.letters import Undeliverable
 from gobroke_dist.tasks.limits import actor_options
-from gobroke_dist.tasks.parcel import ORDER_KEY, accepted_of, pack
+from gobroke_dist.tasks.parcel import ORDER_KEY, accepted_of, made, pack
 from gobroke_dist.tasks.transaction import Transaction
 from gobroke_dist.wire import task as wire
 
@@ -51,9 +51,7 @@ def declare(broker: OrderedBroker, logic: LogicBase, run: Run) -> dramatiq.Actor
 
 def to_dramatiq(task: Task) -> dramatiq.Message[Any]:
     """The Dramatiq message of a task. Its id is the message's uuid: the same message is the same task."""
-    message = object.__new__(dramatiq.Message)
-    # What its constructor does, one guarded assignment after another, takes three times as long.
-    vars(message).update(
+    return made(
         queue_name=task.logic,
         actor_name=task.logic,
         args=(),
@@ -62,7 +60,6 @@ def to_dramatiq(task: Task) -> dramatiq.Message[Any]:
         message_id=task.message.uuid,
         message_timestamp=current_millis(),
     )
-    return message
 
 
 def tick_message(logic: str, nominal_ms: int, scheduler: str = "") -> dramatiq.Message[Any]:
@@ -78,8 +75,10 @@ def tick_message(logic: str, nominal_ms: int, scheduler: str = "") -> dramatiq.M
 
 
 def _function(broker: OrderedBroker, logic: LogicBase, run: Run) -> Callable[..., None]:
+    keys = ClusterKeys(broker.settings.prefix)
+
     def process(**kwargs: Any) -> None:
-        current, transaction = _begin(broker)
+        current, transaction = broker.deliveries.current, Transaction(keys)
         try:
             run(logic, _argument(logic, kwargs, current), transaction)
         except PayloadInvalid as error:
@@ -90,8 +89,10 @@ def _function(broker: OrderedBroker, logic: LogicBase, run: Run) -> Callable[...
 
 
 def _coroutine(broker: OrderedBroker, logic: LogicBase, run: Run) -> Callable[..., Awaitable[None]]:
+    keys = ClusterKeys(broker.settings.prefix)
+
     async def process(**kwargs: Any) -> None:
-        current, transaction = _begin(broker)
+        current, transaction = broker.deliveries.current, Transaction(keys)
         try:
             running = run(logic, _argument(logic, kwargs, current), transaction)
             if running is not None:
@@ -101,10 +102,6 @@ def _coroutine(broker: OrderedBroker, logic: LogicBase, run: Run) -> Callable[..
         _attach(broker, current, transaction)
 
     return process
-
-
-def _begin(broker: OrderedBroker) -> tuple[Delivered | None, Transaction]:
-    return broker.deliveries.current, Transaction(ClusterKeys(broker.settings.prefix))
 
 
 def _argument(logic: LogicBase, kwargs: dict[str, Any], current: Delivered | None) -> Message | Tick:

@@ -114,7 +114,7 @@ class OrderedBroker(RedisBroker):
 
     def emit_before(self, signal: str, *args: Any, **kwargs: Any) -> None:
         """As Dramatiq's, past the middleware that does nothing in this hook."""
-        for middleware, hook in self._signals.hooks(self.middleware, f"before_{signal}", args):
+        for middleware, hook in self._signals.hooks(self.middleware, signal, args).before:
             try:
                 hook(self, *args, **kwargs)
             except MiddlewareError:
@@ -124,7 +124,7 @@ class OrderedBroker(RedisBroker):
 
     def emit_after(self, signal: str, *args: Any, **kwargs: Any) -> None:
         """As Dramatiq's, past the middleware that does nothing in this hook."""
-        for middleware, hook in reversed(self._signals.hooks(self.middleware, f"after_{signal}", args)):
+        for middleware, hook in self._signals.hooks(self.middleware, signal, args).after:
             try:
                 hook(self, *args, **kwargs)
             except Exception:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -25,6 +26,9 @@ log = logging.getLogger(__name__)
 
 LAG = 4
 """Calls under way when another is made without waiting for their answers."""
+
+_QUICK_PREFETCH = 2
+"""Times the prefetch that a process may hold of messages that are quick."""
 
 _MEMORY = 2 * (LAG + 2)  # calls: all that are under way, told once more
 
@@ -89,20 +93,29 @@ class Clerk:
             ahead: how many messages to show of what comes after those that the settlements make ready.
         """
         telling = min(batch, self.desk.unsaid)
-        take = 0 if self._station.takes_nothing(self.queue_name) else self.prefetch - len(self.desk) + telling
-        if take <= 0 and not telling:
+        held = len(self.desk) - telling
+        if self._station.takes_nothing(self.queue_name):
+            take = most = 0
+        else:
+            take, most = max(0, self.prefetch - held), max(0, self._room - held)
+        if not take and not telling:
             return None
-        return self._call(self.desk.batch(batch), max(0, take), ahead=ahead)
+        return self._call(self.desk.batch(batch), take, most=most, ahead=ahead)
 
     def call_ahead(self, settlement: Settlement) -> Call:
         """Tell one settlement, after all that was told before, and take nothing but what it goes on with."""
         self.desk.finish(settlement)
-        return self._call(self.desk.batch(1), 0, memory=_MEMORY)
+        return self._call(self.desk.batch(1), memory=_MEMORY)
 
-    def _call(self, told: list[Settlement], take: int, **more: int) -> Call:
+    def _call(self, told: list[Settlement], take: int = 0, most: int = 0, **more: int) -> Call:
         # Who need not wait for answers may have begun all that is held.
-        begun = self.prefetch if self.desk.is_quick else self._at_once
-        return self._counter.call(self.desk.next_call(), told, take, begun=begun, **more)
+        begun = self._room if self.desk.is_quick else self._at_once
+        return self._counter.call(self.desk.next_call(), told, take, most=most, begun=begun, **more)
+
+    @property
+    def _room(self) -> int:
+        """How many messages may be held where many wait: quick ones are run as fast as Redis brings others."""
+        return _QUICK_PREFETCH * self.prefetch if self.desk.is_quick else self.prefetch
 
     def heard(self, reply: Any) -> Sequence[Item]:
         """Act on Redis' answer. Returns what was taken."""
@@ -116,9 +129,7 @@ class Clerk:
         told = self.desk.heard([item.ticket for item in answer.items])
         self._link.count("duplicates", answer.duplicates)
         for settlement, (standing, why) in zip(told, answer.standings, strict=True):
-            self._conclude(settlement, standing, why)
-            if answer.others_wait and settlement.message is not None:
-                settlement.message.followers.clear()  # it is their turn
+            self._conclude(settlement, standing, why, others_wait=answer.others_wait)
         return answer.items
 
     def disown(self, tickets: Iterable[Ticket]) -> None:
@@ -144,7 +155,7 @@ class Clerk:
         self.desk.in_step = True
 
     def _tell_again(self) -> Any:
-        call = self._call(self.desk.in_doubt(), 0, memory=_MEMORY)
+        call = self._call(self.desk.in_doubt(), memory=_MEMORY)
         return self._link.call_once("exchange", *call)
 
     def _reclaim_keys(self) -> list[str]:
@@ -154,14 +165,17 @@ class Clerk:
             queue.bell,
         ]
 
-    def _conclude(self, settlement: Settlement, standing: Standing, why: str) -> None:
-        message, done = settlement.message, standing in {"held", "done"}
+    def _conclude(self, settlement: Settlement, standing: Standing, why: str, *, others_wait: bool) -> None:
+        # The message holds its settlement: without this, only the garbage collector would ever free either.
+        message, settlement.message = settlement.message, None
+        done = standing in {"held", "done"}
         if not done:
             self._complain(settlement, standing, why)
-        if message is not None and done:
-            self._follow_up(settlement, message)
-        elif message is not None:
-            message.followers.clear()  # nor does it have what comes after
+        if message is not None:
+            if done:
+                self._follow_up(settlement, message)
+            if others_wait or not done:
+                message.followers.clear()  # it is their turn; or what comes after is not this process' either
         settlement.standing = standing
         if settlement.told is not None:
             settlement.told()
@@ -205,7 +219,8 @@ class Clerk:
         delivered = Delivered(letter.message, ticket)
         if ticket.key is None and (letter.eta or key_of(letter.message) is not None):
             delivered.unplaced = Unplaced(letter.eta, letter.revives)
-        delivered.followers.extend(followers)
+        if followers:
+            delivered.followers = deque(followers)
         return delivered
 
     def _kills(self, ticket: Ticket, letter: letters.Letter) -> bool:

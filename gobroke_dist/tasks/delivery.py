@@ -77,6 +77,9 @@ class Unplaced(NamedTuple):
     revives: str
 
 
+_NOTHING: deque[Item] = deque(maxlen=0)
+
+
 class Delivered(MessageProxy):
     """A Dramatiq message with its ticket, and with what is to happen when it is settled.
 
@@ -95,6 +98,15 @@ class Delivered(MessageProxy):
             on the event loop is not on it.
     """
 
+    put_off: Parcel | None = None
+    settlement: Settlement | None = None
+    followers: deque[Item] = _NOTHING
+    began = 0.0
+    stolen = False
+    unplaced: Unplaced | None = None
+    on_loop = False
+    hooks_thread: int | None = None
+
     def __init__(self, message: dramatiq.Message[Any], ticket: Ticket) -> None:
         super().__init__(message)
         # Dramatiq's proxy looks these up in the message each time; hooks do so some thirty times for each message.
@@ -104,14 +116,6 @@ class Delivered(MessageProxy):
         self.ticket = ticket
         self.effects: list[Effect] = []
         self.after_commit: list[Dispatch] = []
-        self.put_off: Parcel | None = None
-        self.settlement: Settlement | None = None
-        self.followers: deque[Item] = deque()
-        self.began = 0.0
-        self.stolen = False
-        self.unplaced: Unplaced | None = None
-        self.on_loop = False
-        self.hooks_thread: int | None = None
 
     def __str__(self) -> str:
         """What Dramatiq writes into its logs: which message, and nothing of what is in it (contract O7)."""

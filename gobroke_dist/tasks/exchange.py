@@ -64,6 +64,7 @@ class Counter:
         settlements: Sequence[Settlement],
         take: int,
         *,
+        most: int,
         begun: int,
         ahead: int = 0,
         memory: int = 1,
@@ -74,13 +75,14 @@ class Counter:
             number: larger than that of every call before.
             settlements: to be told, in their order.
             take: how many messages.
+            most: how many, where many wait.
             begun: how many messages this process may have begun, and not told, at any time until its next call.
             ahead: how many messages to show of what comes after those that this call makes ready.
             memory: of how many calls Redis is to remember what they settled: 1, if each is answered before the next.
         """
         sheet = _Sheet(self._queue, self._own.copy(), self._first_of)
         args = sheet.args
-        args += (*self._before, number, *self._limits, take, begun, self._watch, ahead, memory, len(settlements))
+        args += (*self._before, number, *self._limits, take, most, begun, self._watch, ahead, memory, len(settlements))
         for settlement in settlements:
             sheet.add(settlement)
         return sheet.keys, args

@@ -84,7 +84,7 @@ class Lane:
         self._deliveries = deliveries
         self._starts = starts
         self._batch = max(1, clerk.prefetch // 2)
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: dict[int, asyncio.Task[None]] = {}  # by fence
         self._trips: asyncio.Task[None] | None = None
         self._hungry = False
 
@@ -108,10 +108,11 @@ class Lane:
 
     async def _close(self) -> None:
         self._performer.closing = True
-        for task in self._running:
+        running = list(self._running.values())
+        for task in running:
             task.cancel()
-        if self._running:
-            await asyncio.wait(self._running, timeout=_LAST_WORDS)
+        if running:
+            await asyncio.wait(running, timeout=_LAST_WORDS)
         trips = self._trips
         if trips is not None:
             await asyncio.wait([trips], timeout=_LAST_WORDS)
@@ -167,9 +168,7 @@ class Lane:
         if message is None:
             return
         message.on_loop = True
-        task = self._loop.create_task(self._process(message))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        self._running[message.ticket.fence] = self._loop.create_task(self._process(message))
 
     async def _process(self, message: Delivered) -> None:
         """As Dramatiq's worker thread does it."""
@@ -186,6 +185,8 @@ class Lane:
                 await self._settle(message)
         except Exception:
             log.exception("queue %s: processing message %s failed", self._clerk.queue_name, message)
+        finally:
+            self._running.pop(message.ticket.fence, None)
 
     def _must_be_noted(self, message: Delivered) -> bool:
         """Whether Redis must know that it starts, or be asked, and did not note it when it handed it out."""

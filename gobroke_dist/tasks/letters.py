@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import dramatiq
 import msgspec
@@ -15,7 +14,7 @@ from dramatiq.errors import ActorNotFound
 from dramatiq.middleware import SkipMessage
 
 from gobroke_dist.tasks.delivery import Delivered, Ticket
-from gobroke_dist.tasks.parcel import HELD_BY_REDIS, REDIS_ID
+from gobroke_dist.tasks.parcel import HELD_BY_REDIS, REDIS_ID, made
 
 DEAD_ID = "dead_id"
 """Names, in a dead letter, its own id: what an ordering key that is halted waits for."""
@@ -33,8 +32,7 @@ class Undeliverable(Exception):
     """A message's arguments are not what its logic takes: trying again would not help."""
 
 
-@dataclass(frozen=True, slots=True)
-class Letter:
+class Letter(NamedTuple):
     """A message as its actor is to see it.
 
     Attributes:
@@ -53,10 +51,10 @@ def read(payload: bytes, *, queue: str, redis_id: str) -> Letter:
     try:
         fields = _decoded(payload)
         options, kwargs = fields["options"], fields["kwargs"]
-        rest = fields["actor_name"], tuple(fields["args"]), fields["message_id"], fields["message_timestamp"]
+        actor_name, args = fields["actor_name"], tuple(fields["args"])
+        message_id, timestamp = fields["message_id"], fields["message_timestamp"]
     except Exception as error:  # noqa: BLE001 - an encoder of the application's own may raise anything
         raise Unreadable(f"not a message: {_without_payload(error)}") from None
-    actor_name, args, message_id, timestamp = rest
     if not isinstance(options, dict) or not isinstance(kwargs, dict):
         raise Unreadable("not a message: its options and kwargs must be objects")
     if not isinstance(actor_name, str) or not isinstance(message_id, str):
@@ -66,7 +64,16 @@ def read(payload: bytes, *, queue: str, redis_id: str) -> Letter:
     for name in _NOT_FOR_ACTORS & options.keys():
         del options[name]
     options[REDIS_ID] = redis_id
-    return Letter(dramatiq.Message(queue, actor_name, args, kwargs, options, message_id, timestamp), eta, revives)
+    message = made(
+        queue_name=queue,
+        actor_name=actor_name,
+        args=args,
+        kwargs=kwargs,
+        options=options,
+        message_id=message_id,
+        message_timestamp=timestamp,
+    )
+    return Letter(message, eta, revives)
 
 
 def _without_payload(error: Exception) -> str:

@@ -44,6 +44,13 @@ class Parcel(NamedTuple):
         return encoded(self.message).payload
 
 
+def made(**fields: Any) -> dramatiq.Message[Any]:
+    """A message of all its fields. Its constructor, one guarded assignment after another, takes three times as long."""
+    message = object.__new__(dramatiq.Message)
+    vars(message).update(fields)
+    return message
+
+
 def pack(message: dramatiq.Message[Any], *, delay: int | None = None) -> Parcel:
     """Prepare a message. A new message keeps its id in Redis; one that has been in Redis before gets a new one."""
     options = {name: value for name, value in message.options.items() if name != ACCEPTED}
@@ -92,8 +99,10 @@ def accepted_of(message: dramatiq.Message[Any]) -> tuple[int, int] | None:
         the number that the message has in its queue, and the instant in milliseconds of Redis' own clock; None when
         that is not known: it was not accepted yet, or another tool wrote it.
     """
-    match message.options.get(ACCEPTED):
-        case [int(number), int(instant)] if type(number) is type(instant) is int and min(number, instant) >= 0:
+    noted = message.options.get(ACCEPTED)
+    if type(noted) is list and len(noted) == 2:
+        number, instant = noted
+        if type(number) is type(instant) is int and number >= 0 and instant >= 0:
             return number, instant
     return None
 

@@ -37,6 +37,7 @@ class Performer:
         self._broker = broker
         self._actor_name = actor_name
         self._body = body
+        self._loop = loop
         self._limits = _limits_of(broker)
         self._deadlines = Deadlines(loop)
 
@@ -76,12 +77,15 @@ class Performer:
         message.hooks_thread = None
 
     async def _run(self, message: Delivered) -> None:
-        task, limit = asyncio.current_task(), self._limits(message)
+        task, limit = asyncio.current_task(self._loop), self._limits(message)
         assert task is not None
         self._deadlines.start(task, limit)
         late = False
         try:
-            await self._call(message)
+            if message.actor_name == self._actor_name:
+                await self._body(*message.args, **message.kwargs)
+            else:  # another tool's, for an actor that has no lane here
+                await asyncio.to_thread(self._broker.get_actor(message.actor_name), *message.args, **message.kwargs)
         except asyncio.CancelledError as error:
             late = self._deadlines.stop(task)
             if late:
@@ -92,12 +96,6 @@ class Performer:
         finally:
             if not late:
                 self._deadlines.stop(task)
-
-    async def _call(self, message: Delivered) -> None:
-        if message.actor_name == self._actor_name:
-            await self._body(*message.args, **message.kwargs)
-        else:  # another tool's, for an actor that has no lane here
-            await asyncio.to_thread(self._broker.get_actor(message.actor_name), *message.args, **message.kwargs)
 
     def _failed(self, message: Delivered, error: BaseException) -> None:
         message.stuff_exception(error)

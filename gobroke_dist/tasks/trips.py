@@ -21,7 +21,7 @@ from gobroke_dist.tasks.work_queue import WorkQueue
 
 log = logging.getLogger(__name__)
 
-AHEAD = 16
+AHEAD = 32
 """Messages of one key that a process is shown in advance."""
 
 _FEW = 2  # messages in hand: then a key is the only one, or nearly

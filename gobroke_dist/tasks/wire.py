@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import hiredis
@@ -40,8 +40,11 @@ class Wire:
         if self._connection is None:
             self._connection = self._pool.get_connection()
         packed = hiredis.pack_command(("EVALSHA", *command(name, keys, args)))
-        with self._dropping_on_error():
+        try:
             self._connection.send_packed_command([packed], check_health=False)
+        except BaseException:
+            self.close()
+            raise
 
     def receive(self) -> Any:
         """The answer to the oldest call that has none. Raises what redis-py raises.
@@ -50,24 +53,22 @@ class Wire:
         """
         if self._connection is None:
             raise redis.ConnectionError("the connection is gone, and the answer with it")
-        with self._dropping_on_error():
-            return self._connection.read_response()
-
-    def _ask(self, *words: Argument) -> Any:
-        assert self._connection is not None
-        with self._dropping_on_error():
-            self._connection.send_command(*words)
-            return self._connection.read_response()
-
-    @contextlib.contextmanager
-    def _dropping_on_error(self) -> Iterator[None]:
         try:
-            yield
+            return self._connection.read_response()
         except redis.ResponseError:
             raise
         except BaseException:
             self.close()
             raise
+
+    def _ask(self, *words: Argument) -> Any:
+        assert self._connection is not None
+        try:
+            self._connection.send_command(*words)
+        except BaseException:
+            self.close()
+            raise
+        return self.receive()
 
     def close(self) -> None:
         """Drop the connection."""

@@ -75,9 +75,13 @@ local function count_delivery(deliveries, id)
     return count - math.floor(past / 2), 1 + past % 2
 end
 
--- What comes after a message in its lane, up to `most` {id, payload}: as far as there is nothing to be known of it.
-local function look_ahead(own, deliveries, lane, most)
-    local ids = redis.call("LRANGE", lane, 0, most - 1)
+local AHEAD_BYTES = 256 * 1024
+
+-- What comes after a message of `size` bytes in its lane, up to `most` {id, payload}, and not too many bytes: as far as
+-- there is nothing to be known of it.
+local function look_ahead(own, deliveries, lane, size, most)
+    most = math.min(most, math.floor(AHEAD_BYTES / math.max(1, size)))
+    local ids = most > 0 and redis.call("LRANGE", lane, 0, most - 1) or {}
     local found = {}
     if #ids == 0 then
         return found
@@ -85,7 +89,8 @@ local function look_ahead(own, deliveries, lane, most)
     local payloads = redis.call("HMGET", own.messages, unpack(ids))
     local counts = redis.call("HMGET", deliveries, unpack(ids))
     for at, id in ipairs(ids) do
-        if not payloads[at] or counts[at] then
+        size = size + #(payloads[at] or "")
+        if not payloads[at] or counts[at] or size > AHEAD_BYTES then
             return found
         end
         found[at] = { id, payloads[at] }
@@ -105,7 +110,7 @@ local function take(own, acks, deliveries, n, watch, ahead)
     local followers, fences_needed = {}, #found
     for at, one in ipairs(found) do
         if ahead > 0 and one.lane then
-            followers[at] = look_ahead(own, deliveries, one.lane, ahead)
+            followers[at] = look_ahead(own, deliveries, one.lane, #(one[2] or ""), ahead)
             fences_needed = fences_needed + #followers[at]
         end
     end
