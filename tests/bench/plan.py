@@ -64,7 +64,7 @@ class Plan:
                         yield number, case, contestant
 
 
-_JOB = Job(url="", board="", messages=6000)
+_JOB = Job(url="", board="", messages=10_000)
 _CASES = (
     Case(name="base", title="100 keys", contestants=(OURS, STOCK, HOT, STUB, *PEERS), job=_JOB, quick=True),
     Case(name="one-key", title="1 key", contestants=(OURS, HOT), job=replace(_JOB, keys=1), quick=True),
