@@ -15,16 +15,24 @@ Receiver = Callable[[bytes, Reply | None], None]
 class Bus(Protocol):
     """Delivery is at most once, and in the order of the calls from one bus object to one node.
 
+    A node that is cut off for a time gets what it missed, in order, when it is back: what was published is kept for a
+    time, up to a number of data.
+
     ``publish`` and ``broadcast`` take their place in that order when they are called, not when they are
     awaited; what one turn of the event loop produces goes out in one trip.
     """
+
+    @property
+    def listening(self) -> bool:
+        """Whether what is sent to this node arrives, as far as is known; what is sent meanwhile comes later."""
+        ...
 
     async def open(self, node: str, receive: Receiver) -> None:
         """Start to receive what is addressed to ``node``, and broadcasts. Returns when both would arrive."""
         ...
 
     def publish(self, node: str, data: bytes) -> Awaitable[bool]:
-        """Send to one node. The awaitable: whether somebody listens there.
+        """Send to one node. The awaitable: whether it listens at this moment.
 
         Raises (when awaited):
             RedisUnavailable: it is not known to have been sent.

@@ -7,6 +7,21 @@ Dramatiq's own keys (``namespace:…``) keep their type and meaning; ours never 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Channel(NamedTuple):
+    """Where data are published, numbered and kept for those that miss them.
+
+    Attributes:
+        name: of the pub/sub channel.
+        log: STREAM of the last data.
+        field: in ``ClusterKeys.posts``: the number of the last one.
+    """
+
+    name: str
+    log: str
+    field: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +58,21 @@ class ClusterKeys:
         """SET of the uuids on a node: what goes when it goes."""
         return f"{self.prefix}:node-clients:{node}"
 
-    def channel(self, node: str) -> str:
-        """Pub/sub channel of one node."""
-        return f"{self.prefix}:node:{node}"
+    def channel(self, node: str) -> Channel:
+        """Of one node."""
+        return Channel(f"{self.prefix}:node:{node}", f"{self.prefix}:log:node:{node}", node)
 
     @property
-    def broadcast_channel(self) -> str:
-        """Pub/sub channel of all nodes."""
-        return f"{self.prefix}:everyone"
+    def everyone(self) -> Channel:
+        """Of all nodes."""
+        return Channel(f"{self.prefix}:everyone", f"{self.prefix}:log:everyone", "#everyone")
+
+    @property
+    def posts(self) -> str:
+        """HASH: ``#epoch``, another one whenever this Redis lost what it had; ``#`` -> the number of the last datum of
+        all channels; channel -> the number of its last.
+        """
+        return f"{self.prefix}:posts"
 
     def reply(self, token: str) -> str:
         """LIST that holds the answer to one request, for a few seconds."""

@@ -248,7 +248,7 @@ class _EndpointGateway:
 
     @property
     def ready(self) -> bool:
-        return not self._node.draining
+        return not self._node.draining and self._node.runtime.bus.listening
 
     def session(self, client: Client, protocol: FrameProtocol, wake: Callable[[], None]) -> Session:
         limits = OutboxLimits(frames=self.settings.channel_size, bytes=self.settings.outbox_bytes)

@@ -36,6 +36,12 @@ class Settings(BaseSettings):
     ping_interval: float = Field(default=20.0, gt=0, description="time between pings to a client")
     ping_timeout: float = Field(default=10.0, gt=0, description="time a client has to answer a ping")
 
+    log_length: int = Field(
+        default=10_000, ge=100, description="messages to one node that Redis keeps, for when the node misses some"
+    )
+    recovery_window: float = Field(
+        default=120.0, gt=0, description="how long Redis keeps messages for nodes and clients that come back"
+    )
     redis_timeout: float = Field(default=5.0, gt=0, description="longest wait for one answer of Redis")
     pending_limit: int = Field(
         default=10_000, ge=1, description="messages that wait in this process to be sent to Redis"

@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 import dramatiq
 from dramatiq.broker import MessageProxy
 
+from gobroke_dist.keys import Channel
 from gobroke_dist.message import Message
 from gobroke_dist.tasks.parcel import REDIS_ID, Parcel, postponed
 
@@ -54,11 +55,10 @@ class Item(NamedTuple):
     followers: tuple[Item, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Publication:
-    """A datum for a pub/sub channel."""
+class Publication(NamedTuple):
+    """A datum for the clients of one node, or of all."""
 
-    channel: str
+    channel: Channel
     data: bytes
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gobroke_dist.keys import QueueKeys
+from gobroke_dist.keys import Channel, ClusterKeys, QueueKeys
 from gobroke_dist.tasks.delivery import Item, Publication, Settlement, Standing, Ticket
 from gobroke_dist.tasks.parcel import lane_of, place_args
 from gobroke_dist.tasks.scripts import Argument, queue_keys
@@ -43,13 +43,24 @@ class Counter:
         worker: this worker's id.
         lease: its length, in milliseconds.
         window: the dedup window, in milliseconds.
+        kept: how many data for a node its log keeps, and for how many milliseconds.
         watch: from which attempt on Redis is to note that messages start, because all that is taken starts; 0: never.
     """
 
-    def __init__(self, queue: QueueKeys, *, worker: str, lease: int, window: int, watch: int = 0) -> None:
+    def __init__(
+        self,
+        queue: QueueKeys,
+        *,
+        worker: str,
+        lease: int,
+        window: int,
+        kept: tuple[int, int],
+        watch: int = 0,
+    ) -> None:
         self._queue = queue
         self._before: list[Argument] = [worker]
         self._limits: list[Argument] = [lease, window]
+        self._kept = kept
         self._watch = watch
         own = queue_keys(queue)
         self._own = [
@@ -80,7 +91,7 @@ class Counter:
             ahead: how many messages to show of what comes after those that this call makes ready.
             memory: of how many calls Redis is to remember what they settled: 1, if each is answered before the next.
         """
-        sheet = _Sheet(self._queue, self._own.copy(), self._first_of)
+        sheet = _Sheet(self._queue, self._own.copy(), self._first_of, self._kept)
         args = sheet.args
         args += (*self._before, number, *self._limits, take, most, begun, self._watch, ahead, memory, len(settlements))
         for settlement in settlements:
@@ -91,11 +102,12 @@ class Counter:
 class _Sheet:
     """KEYS and ARGV that are being written."""
 
-    def __init__(self, queue: QueueKeys, keys: list[str], first_of: dict[str, int]) -> None:
+    def __init__(self, queue: QueueKeys, keys: list[str], first_of: dict[str, int], kept: tuple[int, int]) -> None:
         self.keys = keys
         self.args: list[Argument] = []
         self._queue = queue
         self._first_of = first_of
+        self._kept = kept
 
     def add(self, one: Settlement) -> None:
         """What ``parts/settle.lua`` reads."""
@@ -108,7 +120,8 @@ class _Sheet:
         first = len(args)
         for effect in one.effects:
             if isinstance(effect, Publication):
-                args += ("p", effect.channel, effect.data)
+                channel = effect.channel
+                args += ("p", self._log_of(channel), channel.field, channel.name, *self._kept, effect.data)
             else:
                 queue = QueueKeys(self._queue.prefix, effect.queue)
                 args += ("e", self._first_key(queue), *place_args(effect, self._lane(queue, effect.key)))
@@ -117,6 +130,15 @@ class _Sheet:
     def _lane(self, queue: QueueKeys, key: str | None) -> int:
         self.keys.append(lane_of(queue, key))
         return len(self.keys)
+
+    def _log_of(self, channel: Channel) -> int:
+        """The index of the posts' key, which the channel's log follows."""
+        first = self._first_of.get(channel.log)
+        if first is None:
+            first = len(self.keys) + 1
+            self._first_of = {**self._first_of, channel.log: first}
+            self.keys += (ClusterKeys(self._queue.prefix).posts, channel.log)
+        return first
 
     def _first_key(self, queue: QueueKeys) -> int:
         first = self._first_of.get(queue.queue)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import Any, Literal
 
-from gobroke_dist.backends.redis.scripts import Script, made_of
+from gobroke_dist.backends.redis.scripts import INCLUDE, Script, made_of, part
 from gobroke_dist.keys import QueueKeys
 
 ScriptName = Literal[
@@ -30,8 +31,6 @@ ScriptName = Literal[
 ]
 Argument = str | bytes | int
 
-_INCLUDE = "--#include "
-
 
 @cache
 def script(name: ScriptName) -> Script:
@@ -39,9 +38,14 @@ def script(name: ScriptName) -> Script:
     folder = files(__package__) / "lua"
     text = (folder / f"{name}.lua").read_text("utf-8")
     first, _, body = text.partition("\n")
-    assert first.startswith(_INCLUDE), f"{name}.lua names no parts"
-    parts = [(folder / "parts" / f"{part}.lua").read_text("utf-8") for part in first[len(_INCLUDE) :].split()]
+    assert first.startswith(INCLUDE), f"{name}.lua names no parts"
+    parts = [_part(folder / "parts", name) for name in first.removeprefix(INCLUDE).split()]
     return made_of("\n".join([*parts, body]))
+
+
+def _part(folder: Traversable, name: str) -> str:
+    own = folder / f"{name}.lua"
+    return own.read_text("utf-8") if own.is_file() else part(name)
 
 
 def queue_keys(queue: QueueKeys) -> list[str]:

@@ -8,7 +8,6 @@ from gobroke_dist.keys import ClusterKeys
 from gobroke_dist.message import Message
 from gobroke_dist.outlet import Task
 from gobroke_dist.tasks.delivery import Dispatch, Publication
-from gobroke_dist.wire import channel
 
 
 @dataclass(slots=True)
@@ -28,10 +27,10 @@ class Transaction:
     after_commit: list[Dispatch] = field(default_factory=list)
 
     def publish(self, node: str, data: bytes, uuids: tuple[str, ...]) -> None:
-        self.effects.append(Publication(self.keys.channel(node), channel.plain(data)))
+        self.effects.append(Publication(self.keys.channel(node), data))
 
     def broadcast(self, data: bytes) -> None:
-        self.effects.append(Publication(self.keys.broadcast_channel, channel.plain(data)))
+        self.effects.append(Publication(self.keys.everyone, data))
 
     def enqueue(self, task: Task) -> None:
         self.effects.append(task)

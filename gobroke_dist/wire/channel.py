@@ -1,20 +1,51 @@
-"""What stands before a datum on a pub/sub channel: whether somebody waits for an answer.
+"""What stands before a datum on a pub/sub channel.
 
-One byte, then for a request 32 hexadecimal digits that name where the answer goes.
+The first byte says what it is; ``backends/redis/lua`` writes all but the second. ::
+
+    \x01 token datum                       a request: 32 hexadecimal digits name where its answer goes
+    \x02 epoch number previous \n datum    one of the channel's numbered data, and the number of the one before it
+    \x03 epoch number everyone             what the last numbers are of the node's channel and of that of all nodes
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from gobroke_dist.errors import FrameInvalid
 
-_PLAIN = b"\x00"
-_REQUEST = b"\x01"
+_REQUEST, _POST, _PROBE = b"\x01", b"\x02", b"\x03"
 _TOKEN = 32
 
 
-def plain(data: bytes) -> bytes:
-    """A datum that nobody answers."""
-    return _PLAIN + data
+class Request(NamedTuple):
+    """A datum whose answer goes to ``token``."""
+
+    token: str
+    data: bytes
+
+
+class Post(NamedTuple):
+    """A datum with its number in the order of all channels.
+
+    Attributes:
+        epoch: of the numbers; Redis begins another one when it has lost some.
+        number: grows from datum to datum.
+        previous: the number of the channel's datum before this one; 0: there is none.
+        data: the datum.
+    """
+
+    epoch: str
+    number: int
+    previous: int
+    data: bytes
+
+
+class Probe(NamedTuple):
+    """The numbers of the last data of both channels of a node, when it was published."""
+
+    epoch: str
+    own: int
+    everyone: int
 
 
 def request(token: str, data: bytes) -> bytes:
@@ -22,11 +53,19 @@ def request(token: str, data: bytes) -> bytes:
     return _REQUEST + token.encode("ascii") + data
 
 
-def unwrap(payload: bytes) -> tuple[bytes, str | None]:
-    """The datum, and the token of its answer if one is waited for. Raises ``FrameInvalid``."""
-    kind = payload[:1]
-    if kind == _PLAIN:
-        return payload[1:], None
-    if kind == _REQUEST and len(payload) > _TOKEN:
-        return payload[1 + _TOKEN :], payload[1 : 1 + _TOKEN].decode("ascii", "replace")
+def read(payload: bytes) -> Request | Post | Probe:
+    """What arrived. Raises ``FrameInvalid``."""
+    kind, rest = payload[:1], payload[1:]
+    try:
+        if kind == _POST:
+            head, _, data = rest.partition(b"\n")
+            epoch, number, previous = head.split(b" ")
+            return Post(epoch.decode("ascii"), int(number), int(previous), data)
+        if kind == _REQUEST and len(rest) >= _TOKEN:
+            return Request(rest[:_TOKEN].decode("ascii"), rest[_TOKEN:])
+        if kind == _PROBE:
+            epoch, own, everyone = rest.split(b" ")
+            return Probe(epoch.decode("ascii"), int(own), int(everyone))
+    except ValueError:  # UnicodeDecodeError is one
+        pass
     raise FrameInvalid("not a datum of this version on the channel")

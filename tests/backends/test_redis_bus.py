@@ -6,6 +6,7 @@ import asyncio
 import gc
 import tempfile
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from redis.asyncio.client import Pipeline
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from gobroke_dist.backends.redis.bus import RedisBus
+from gobroke_dist.backends.redis.connection import connect
 from gobroke_dist.errors import QueueFull, RedisUnavailable
 from gobroke_dist.settings import Settings
 from tests.backends.places import RedisPlace
@@ -86,16 +88,16 @@ async def test_an_idle_subscription_stays(relay: Relay, prefix: str) -> None:
     bus = place.bus()
     await bus.open("n1", lambda data, reply: None)
 
-    async def pings() -> int:
+    async def probes() -> int:
         stats = await place.redis.info("commandstats")
-        return int(stats.get("cmdstat_ping", {"calls": 0})["calls"])
+        return int(stats.get("cmdstat_publish", {"calls": 0})["calls"])
 
-    before = await pings()
+    before = await probes()
 
-    async def pinged() -> bool:
-        return await pings() >= before + 5
+    async def probed() -> bool:
+        return await probes() >= before + 5
 
-    await eventually(pinged)
+    await eventually(probed)
     assert place.metrics.counts["bus_reconnects"] == 0
     await bus.close()
     await place.close()
@@ -157,7 +159,7 @@ async def test_c8_without_redis_every_call_says_so(tmp_path: Path, prefix: str) 
 async def test_a_datum_of_somebody_else_is_counted_and_dropped(real: RedisPlace, bus: RedisBus) -> None:
     got: list[bytes] = []
     await bus.open("n1", lambda data, _: got.append(data))
-    await real.redis.publish(real.keys.channel("n1"), b"\x07foreign")
+    await real.redis.publish(real.keys.channel("n1").name, b"\x07foreign")
     await bus.publish("n1", b"end")
     await eventually(lambda: got == [b"end"])
     assert real.metrics.drops["bad_datum"] == 1
@@ -199,3 +201,92 @@ async def test_c11_a_request_that_is_given_up_leaves_no_key_and_no_waiting_clien
         return all(one["cmd"] != "blpop" for one in mine)
 
     await eventually(nobody_waits)
+
+
+async def test_c8_a_node_whose_subscription_is_cut_again_and_again_misses_nothing(
+    real: RedisPlace, bus: RedisBus
+) -> None:
+    got: list[int] = []
+    await bus.open("n1", lambda data, _: got.append(int(data)))
+    sending = real.bus()
+    cuts = 0
+    for number in range(3000):
+        await (sending.broadcast if number % 5 == 0 else partial(sending.publish, "n1"))(b"%d" % number)
+        if number % 300 == 150:
+            (listener,) = await listeners(real) or [""]
+            cuts += bool(listener) and await real.redis.execute_command("CLIENT KILL", "ID", listener)
+    await eventually(lambda: len(got) >= 3000, within=10)
+    assert got == list(range(3000))
+    assert cuts >= 5
+    assert real.metrics.counts["bus_caught_up"] > 0
+    assert real.metrics.counts["bus_lost"] == 0
+    await sending.close()
+
+
+async def test_c8_what_was_the_last_before_a_silence_arrives_after_a_cut(real: RedisPlace, bus: RedisBus) -> None:
+    got: list[bytes] = []
+    await bus.open("n1", lambda data, _: got.append(data))
+    (listener,) = await listeners(real)
+    await real.redis.execute_command("CLIENT KILL", "ID", listener)
+    await bus.publish("n1", b"last")
+    assert not bus.listening or got == []
+    await eventually(lambda: got == [b"last"])
+    assert bus.listening
+
+
+async def test_c8_a_subscriber_that_is_deaf_while_it_looks_healthy_is_found_and_hears_what_it_missed(
+    real: RedisPlace, relay: Relay
+) -> None:
+    through_relay = connect(real.settings.model_copy(update={"redis_url": relay.url}), blocking=True)
+    bus = RedisBus(real.client(), through_relay, real.keys, real.settings, real.metrics)
+    got: list[bytes] = []
+    await bus.open("n1", lambda data, _: got.append(data))
+    relay.go_deaf()
+    assert await bus.publish("n1", b"missed") is True  # Redis takes it for a healthy one, too
+    await eventually(lambda: got == [b"missed"], within=5)
+    assert real.metrics.counts["bus_reconnects"] == 1
+    await bus.close()
+    await through_relay.aclose()
+
+
+async def test_c10_of_a_redis_that_was_emptied_all_that_follows_arrives(real: RedisPlace, bus: RedisBus) -> None:
+    got: list[bytes] = []
+    await bus.open("n1", lambda data, _: got.append(data))
+    for number in range(20):
+        await bus.publish("n1", b"%d" % number)
+    await real.redis.delete(real.keys.posts, real.keys.channel("n1").log, real.keys.everyone.log)
+    await bus.publish("n1", b"after")
+    await bus.broadcast(b"to all")
+    await eventually(lambda: got[-2:] == [b"after", b"to all"])
+    assert real.metrics.counts["bus_epochs"] == 1
+    assert len(got) == 22
+
+
+async def test_c10_a_redis_of_an_older_state_is_noticed(real: RedisPlace, bus: RedisBus) -> None:
+    got: list[bytes] = []
+    await bus.open("n1", lambda data, _: got.append(data))
+    for number in range(10):
+        await bus.publish("n1", b"%d" % number)
+    older = await real.redis.dump(real.keys.posts), await real.redis.dump(real.keys.channel("n1").log)
+    for number in range(10, 20):
+        await bus.publish("n1", b"%d" % number)
+    await eventually(lambda: len(got) == 20)
+    await real.redis.restore(real.keys.posts, 0, older[0], replace=True)
+    await real.redis.restore(real.keys.channel("n1").log, 0, older[1], replace=True)
+    (listener,) = await listeners(real)
+    await real.redis.execute_command("CLIENT KILL", "ID", listener)  # as it is when Redis starts again
+    await eventually(lambda: real.metrics.counts["bus_epochs"] == 1)
+    await bus.publish("n1", b"after")
+    await eventually(lambda: got[-1] == b"after")
+    assert len(got) == 21
+
+
+async def test_c8_what_a_log_keeps_is_bounded_in_number_and_time(real: RedisPlace) -> None:
+    settings = real.settings.model_copy(update={"log_length": 100, "recovery_window": 30.0})
+    bus = RedisBus(real.client(), real.client(blocking=True), real.keys, settings, real.metrics)
+    for number in range(1000):
+        bus.publish("n1", b"%d" % number)
+    await bus.close()
+    log = real.keys.channel("n1").log
+    assert 100 <= await real.redis.xlen(log) <= 300  # about: Redis removes whole nodes of the stream
+    assert 25_000 < await real.redis.pttl(log) <= 30_000

@@ -76,7 +76,7 @@ async def test_r4_seed_defect_a_message_for_one_node_reaches_that_node_alone(clu
         await one.broke.send_message(Message(to_all=True, message_raw=b"all"))
         await eventually(lambda: len(heard) == 2, within=5)
     keys = one.node.runtime.keys
-    assert heard == [keys.channel(two.node.runtime.node), keys.broadcast_channel]
+    assert heard == [keys.channel(two.node.runtime.node).name, keys.everyone.name]
     assert three.node.runtime.metrics.counts["delivered"] == 0
 
 

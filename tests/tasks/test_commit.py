@@ -14,7 +14,7 @@ from gobroke_dist.tasks.lease import Found
 from gobroke_dist.tasks.link import Link
 from gobroke_dist.tasks.transaction import Transaction
 from gobroke_dist.tasks.wire import Wire
-from gobroke_dist.wire.channel import unwrap
+from gobroke_dist.wire import channel
 from tests.eventually import eventually_sync
 from tests.tasks.conftest import Chat, Journal, declare, working
 from tests.tasks.sending import send, task
@@ -22,7 +22,7 @@ from tests.tasks.sending import send, task
 
 def listen(client: redis.Redis, prefix: str) -> redis.client.PubSub:
     subscription = client.pubsub()
-    subscription.subscribe(ClusterKeys(prefix).channel("n1"), ClusterKeys(prefix).broadcast_channel)
+    subscription.subscribe(ClusterKeys(prefix).channel("n1").name, ClusterKeys(prefix).everyone.name)
     for _ in range(2):
         subscription.get_message(timeout=2)
     return subscription
@@ -31,7 +31,7 @@ def listen(client: redis.Redis, prefix: str) -> redis.client.PubSub:
 def heard(subscription: redis.client.PubSub) -> list[bytes]:
     found = []
     while (message := subscription.get_message(timeout=0.1)) is not None:
-        found.append(unwrap(message["data"])[0])
+        found.append(channel.read(message["data"]).data)
     return found
 
 

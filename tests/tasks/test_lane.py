@@ -247,7 +247,7 @@ def test_w7_what_a_failed_run_on_the_loop_sent_is_never_seen(
 
     declare(broker, handle)
     with client.pubsub() as subscription:
-        subscription.subscribe(ClusterKeys(prefix).channel("n1"))
+        subscription.subscribe(ClusterKeys(prefix).channel("n1").name)
         subscription.get_message(timeout=2)
         for n in range(3):
             send(broker, "k", n)

@@ -25,6 +25,10 @@ class MemoryBus:
         self._cluster = cluster
         self._node: str | None = None
 
+    @property
+    def listening(self) -> bool:
+        return True
+
     async def open(self, node: str, receive: Receiver) -> None:
         self._node = node
         self._cluster.receivers[node] = receive

@@ -1,30 +1,32 @@
-"""The bus on Redis: pub/sub from node to node, and a list for the answer to a request."""
+"""The bus on Redis: numbered pub/sub from node to node with a log, and a list for the answer to a request."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import redis.asyncio
 
 from gobroke_dist.backends.redis.errors import translated
-from gobroke_dist.backends.redis.line import Line
+from gobroke_dist.backends.redis.inbox import Inbox, News, read_news
+from gobroke_dist.backends.redis.line import Line, Word
 from gobroke_dist.backends.redis.scripts import load
 from gobroke_dist.backends.redis.subscription import Subscription
-from gobroke_dist.bus import Receiver
+from gobroke_dist.bus import Receiver, Reply
 from gobroke_dist.errors import FrameInvalid
-from gobroke_dist.keys import ClusterKeys
+from gobroke_dist.keys import Channel, ClusterKeys
 from gobroke_dist.metrics import Metrics
 from gobroke_dist.settings import Settings
 from gobroke_dist.wire import channel
 
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 
-_REPLY = load(__package__, "reply")
+_PUBLISH, _PROBE, _CATCH_UP, _REPLY = (load(__package__, name) for name in ("publish", "probe", "catch_up", "reply"))
 _REPLY_KEPT_MS = 10_000
 _REQUESTS_AT_ONCE = 32  # each holds a connection while it waits
 
@@ -36,7 +38,7 @@ class RedisBus:
         publisher: for what is sent, a client of ``connection.connect``.
         subscriber: for waiting, made with ``blocking=True``.
         keys: the channels.
-        settings: ``pending_limit`` and ``redis_timeout`` are used.
+        settings: ``pending_limit``, ``redis_timeout``, ``log_length`` and ``recovery_window`` are used.
         metrics: drops are counted as ``bad_datum`` and ``receiver_error``.
     """
 
@@ -52,29 +54,52 @@ class RedisBus:
         self._keys = keys
         self._settings = settings
         self._metrics = metrics
+        self._kept: list[Word] = [settings.log_length, int(settings.recovery_window * 1000)]
         # A publish that may have been carried out is not sent again: delivery is at most once.
         self._line = Line(publisher, name="the outbound buffer", limit=settings.pending_limit, repeat=False)
         self._requests = asyncio.Semaphore(_REQUESTS_AT_ONCE)
         self._subscription: Subscription | None = None
+        self._inbox: Inbox | None = None
+
+    @property
+    def listening(self) -> bool:
+        return self._subscription is None or self._subscription.listening
 
     async def open(self, node: str, receive: Receiver) -> None:
-        channels = [self._keys.channel(node), self._keys.broadcast_channel]
-        deliver = partial(self._deliver, receive)
-        timeout = self._settings.redis_timeout
-        subscription = Subscription(self._subscriber, channels, deliver, timeout=timeout, metrics=self._metrics)
+        channels = [self._keys.channel(node), self._keys.everyone]
+        inbox = Inbox(
+            len(channels),
+            partial(self._catch_up, channels),
+            lambda data: self._deliver(receive, data, None),
+            limit=self._settings.log_length,
+            metrics=self._metrics,
+        )
+        subscription = Subscription(
+            self._subscriber,
+            [one.name for one in channels],
+            partial(self._arrived, inbox, receive),
+            probe=partial(self._probe, *channels),
+            resumed=inbox.fill,
+            timeout=self._settings.redis_timeout,
+            metrics=self._metrics,
+        )
         await subscription.open()
-        self._subscription = subscription
+        await inbox.open()
+        self._inbox, self._subscription = inbox, subscription
 
     def publish(self, node: str, data: bytes) -> Awaitable[bool]:
-        return self._line.call("PUBLISH", self._keys.channel(node), channel.plain(data), read=bool)
+        return self._post(self._keys.channel(node), data, read=bool)
 
     def broadcast(self, data: bytes) -> Awaitable[int]:
-        return self._line.call("PUBLISH", self._keys.broadcast_channel, channel.plain(data), read=int)
+        return self._post(self._keys.everyone, data, read=int)
+
+    def _post(self, to: Channel, data: bytes, *, read: Callable[[Any], T]) -> asyncio.Future[T]:
+        return self._line.run(_PUBLISH, [self._keys.posts, to.log], [to.field, to.name, *self._kept, data], read=read)
 
     async def request(self, node: str, data: bytes, *, timeout: float) -> bytes:
         token = uuid4().hex
         async with asyncio.timeout(timeout), self._requests:
-            sent = self._line.call("PUBLISH", self._keys.channel(node), channel.request(token, data), read=bool)
+            sent = self._line.call("PUBLISH", self._keys.channel(node).name, channel.request(token, data), read=bool)
             if not await sent:
                 raise TimeoutError(f"nobody listens on node {node!r}")
             return await self._answer(token, timeout)
@@ -84,6 +109,8 @@ class RedisBus:
         subscription, self._subscription = self._subscription, None
         if subscription is not None:
             await subscription.close()
+        if self._inbox is not None:
+            self._inbox.close()
 
     async def _answer(self, token: str, timeout: float) -> bytes:
         # Redis ends the wait as well: a requester that is cut off leaves no waiting client behind.
@@ -97,15 +124,34 @@ class RedisBus:
     async def _reply(self, token: str, data: bytes) -> None:
         await self._line.run(_REPLY, [self._keys.reply(token)], [data, _REPLY_KEPT_MS], read=int)
 
-    def _deliver(self, receive: Receiver, payload: bytes) -> None:
+    async def _catch_up(self, channels: Sequence[Channel], epoch: str, known: Sequence[int], most: int) -> News:
+        keys = [self._keys.posts, *(one.log for one in channels)]
+        args: list[Word] = [epoch, most]
+        for one, last in zip(channels, known, strict=True):
+            args += (one.field, last)
+        return await self._line.run(_CATCH_UP, keys, args, read=read_news)
+
+    async def _probe(self, own: Channel, everyone: Channel) -> None:
+        await self._line.run(_PROBE, [self._keys.posts], [own.name, own.field, everyone.field], read=int)
+
+    def _arrived(self, inbox: Inbox, receive: Receiver, number: int, payload: bytes) -> None:
         try:
-            data, token = channel.unwrap(payload)
+            arrived = channel.read(payload)
         except FrameInvalid:
             self._metrics.drop("bad_datum")
             log.warning("something foreign on a channel of this application; %d bytes dropped", len(payload))
             return
+        match arrived:
+            case channel.Post():
+                inbox.take(number, arrived)
+            case channel.Probe():
+                inbox.probed(arrived)
+            case channel.Request(token, data):
+                self._deliver(receive, data, partial(self._reply, token))
+
+    def _deliver(self, receive: Receiver, data: bytes, reply: Reply | None) -> None:
         try:
-            receive(data, None if token is None else partial(self._reply, token))
+            receive(data, reply)
         except Exception:
             self._metrics.drop("receiver_error")
             log.exception("the receiver raised")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import redis.asyncio
@@ -13,6 +14,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from gobroke_dist.backends.redis.errors import translated
+from gobroke_dist.errors import Unavailable
 from gobroke_dist.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -22,28 +24,39 @@ _LONGEST_PAUSE = 2.0
 
 
 class Subscription:
-    """Hands over each payload in order, on the event loop. What is published while it reconnects is lost.
+    """Hands over each payload in order, on the event loop. What is published while it reconnects does not arrive.
 
     Args:
         redis: a client made with ``blocking=True``: its reads must have no timeout of their own.
         channels: what to listen to.
-        deliver: gets every payload; must not raise.
-        timeout: seconds to wait for an answer of Redis. After half of it in silence Redis is asked for a
-            sign of life, so a peer that is gone is noticed within one and a half.
+        deliver: gets every payload with the number of its channel in ``channels``; must not raise.
+        probe: publishes something on one of the channels. It is called after half a timeout of silence; if that is not
+            heard within a timeout, this connection is deaf, however healthy it looks. May raise ``Unavailable``.
+        resumed: called whenever the channels are listened to again.
+        timeout: seconds to wait for an answer of Redis.
         metrics: counts ``bus_reconnects``.
+
+    Attributes:
+        listening: whether what is published arrives, as far as is known.
     """
 
     def __init__(
         self,
         redis: redis.asyncio.Redis,
         channels: Sequence[str],
-        deliver: Callable[[bytes], None],
+        deliver: Callable[[int, bytes], None],
         *,
+        probe: Callable[[], Awaitable[object]],
+        resumed: Callable[[], None],
         timeout: float,
         metrics: Metrics,
     ) -> None:
+        self.listening = False
         self._redis = redis
         self._channels = channels
+        self._number_of = {channel.encode(): number for number, channel in enumerate(channels)}
+        self._probe = probe
+        self._resumed = resumed
         self._deliver = deliver
         self._timeout = timeout
         self._metrics = metrics
@@ -57,6 +70,7 @@ class Subscription:
         """
         with translated():
             pubsub = await self._subscribed()
+        self.listening = True
         self._task = asyncio.create_task(self._run(pubsub))
 
     async def close(self) -> None:
@@ -75,9 +89,12 @@ class Subscription:
             except Exception:
                 log.exception("listening ended in a way that it should not; subscribing again")
             finally:
+                self.listening = False
                 await pubsub.aclose()
             pubsub = await self._again()
+            self.listening = True
             self._metrics.count("bus_reconnects")
+            self._resumed()
 
     async def _again(self) -> PubSub:
         pause = _FIRST_PAUSE
@@ -103,7 +120,7 @@ class Subscription:
 
     async def _listen(self, pubsub: PubSub) -> None:
         heard = asyncio.Event()
-        tasks = {asyncio.create_task(self._read_on(pubsub, heard)), asyncio.create_task(self._watch(pubsub, heard))}
+        tasks = {asyncio.create_task(self._read_on(pubsub, heard)), asyncio.create_task(self._watch(heard))}
         try:
             ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in ended:
@@ -118,20 +135,24 @@ class Subscription:
             response = await _read(pubsub)
             heard.set()
             if response[0] == b"message":
-                self._deliver(response[2])
+                self._deliver(self._number_of[response[1]], response[2])
 
-    async def _watch(self, pubsub: PubSub, heard: asyncio.Event) -> None:
+    async def _watch(self, heard: asyncio.Event) -> None:
         while True:
             heard.clear()
             await asyncio.sleep(self._timeout / 2)
             if heard.is_set():
                 continue
-            try:
-                async with asyncio.timeout(self._timeout):
-                    await _connection(pubsub).send_command("PING", check_health=False)
-                    await heard.wait()
-            except TimeoutError:
-                raise RedisConnectionError(f"no sign of life for {self._timeout * 1.5:g} s") from None
+            with contextlib.suppress(Unavailable):  # then nothing is known of this connection
+                await self._probe()
+                await self._hear(heard)
+
+    async def _hear(self, heard: asyncio.Event) -> None:
+        try:
+            async with asyncio.timeout(self._timeout):
+                await heard.wait()
+        except TimeoutError:
+            raise RedisConnectionError(f"what was published did not arrive within {self._timeout:g} s") from None
 
 
 async def _read(pubsub: PubSub) -> Any:

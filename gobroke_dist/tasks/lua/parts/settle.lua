@@ -3,7 +3,7 @@
 --   payload (of a retry or a dead letter), delay (of a retry, ms; of a dead letter: 0 go on, 1 halt the key, 2 halt the
 --   whole logic), id and fence of the message that this worker goes on with, without waiting for the answer, or "" twice;
 --   number of words of its effects
---   effects: "p", channel, data | "e", index of a queue's first key, then what parts/place.lua reads
+--   effects: "p", index of posts' key (the log's follows it), then what `post` takes | "e", index of a queue's first key, then what parts/place.lua reads
 local SETTLEMENT_ARGS = 11
 
 local function read_settlements(at, count)
@@ -177,8 +177,9 @@ local function carry_out_effects(one, window, now)
     local duplicates, at = 0, one.effects
     while at < one.beyond do
         if ARGV[at] == "p" then
-            redis.call("PUBLISH", ARGV[at + 1], ARGV[at + 2])
-            at = at + 3
+            local posts, log = KEYS[tonumber(ARGV[at + 1])], KEYS[tonumber(ARGV[at + 1]) + 1]
+            post(posts, log, ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5], ARGV[at + 6])
+            at = at + 7
         else
             local queue = queue_at(tonumber(ARGV[at + 1]))
             turn_window(queue, window, now)
