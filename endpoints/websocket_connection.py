@@ -21,7 +21,7 @@ from endpoints.websocket_guard import FrameGuard
 from gobroke_dist.client import Client
 from gobroke_dist.endpoint import Gateway
 from gobroke_dist.errors import BrokeError, ClientAlreadyExists, Unavailable
-from gobroke_dist.session import CloseCode, FrameProtocol, SessionState
+from gobroke_dist.session import CloseCode, FrameProtocol, Recovery, SessionState
 
 log = logging.getLogger(__name__)
 
@@ -46,10 +46,18 @@ class Connection:
         protocol: how this client speaks.
         client: who it is.
         transport: its socket.
+        recovery: what it asks for, if it may come back.
     """
 
-    def __init__(self, gateway: Gateway, protocol: FrameProtocol, client: Client, transport: asyncio.Transport) -> None:
-        self.session = gateway.session(client, protocol, self.wake)
+    def __init__(
+        self,
+        gateway: Gateway,
+        protocol: FrameProtocol,
+        client: Client,
+        transport: asyncio.Transport,
+        recovery: Recovery | None,
+    ) -> None:
+        self.session = gateway.session(client, protocol, self.wake, recovery)
         self.gone = asyncio.Event()
         self._gateway = gateway
         self._transport = transport
@@ -163,7 +171,8 @@ class Connection:
         if code == 1006 or code >= 5000:
             self.session.close(CloseCode.PROTOCOL_ERROR, "that is no close code")
             code = CloseCode.PROTOCOL_ERROR
-        self.session.close(CloseCode.NORMAL, "closed by the client")
+        going_away = code == CloseCode.GOING_AWAY  # a page that is loaded again, and comes back
+        self.session.close(CloseCode.GOING_AWAY if going_away else CloseCode.NORMAL, "closed by the client")
         self._say_goodbye(code or CloseCode.NORMAL)
         self._hang_up()
 

@@ -9,6 +9,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from gobroke_dist.client import Client
+from gobroke_dist.session import Recovery
 
 MAX_METADATA: Final = 32
 """How many query parameters may become the client's metadata."""
@@ -19,6 +20,8 @@ MAX_METADATA_SIZE: Final = 4096
 ANY_ORIGIN: Final = "*"
 
 _UUID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_TOKEN: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_OFFSET: Final = re.compile(r"[0-9]{1,15}")
 _PORTS: Final = {"http": ":80", "https": ":443"}
 _SINGLE: Final = ("host", "origin", "sec-websocket-key", "sec-websocket-version", "upgrade")
 
@@ -42,8 +45,8 @@ class UpgradeRequest:
     query: Iterable[tuple[str, str]]
 
 
-def accept(request: UpgradeRequest, origins: tuple[str, ...] | None) -> Client:
-    """The client that this request makes.
+def accept(request: UpgradeRequest, origins: tuple[str, ...] | None) -> tuple[Client, Recovery | None]:
+    """The client that this request makes, and whether it asks to be let back.
 
     Args:
         request: the upgrade request.
@@ -93,7 +96,7 @@ def _upgrade(request: UpgradeRequest, headers: dict[str, str]) -> None:
         raise HandshakeRefused(400, "the header host is missing")
 
 
-def _client(query: Iterable[tuple[str, str]]) -> Client:
+def _client(query: Iterable[tuple[str, str]]) -> tuple[Client, Recovery | None]:
     facts: dict[str, str] = {}
     for name, value in query:
         if name in facts:
@@ -102,9 +105,21 @@ def _client(query: Iterable[tuple[str, str]]) -> Client:
     uuid = facts.pop("client", None)
     if uuid is not None and not _UUID.fullmatch(uuid):
         raise HandshakeRefused(400, "client must be 1 to 128 of the characters A-Z a-z 0-9 . _ : -")
+    recovery = _recovery(facts)
+    if recovery is not None and recovery.token and uuid is None:
+        raise HandshakeRefused(400, "who comes back says with client=... who it is")
     size = sum(len(name) + len(value) for name, value in facts.items())
     if len(facts) > MAX_METADATA or size > MAX_METADATA_SIZE:
         raise HandshakeRefused(400, f"at most {MAX_METADATA} parameters of {MAX_METADATA_SIZE} characters together")
     client = Client() if uuid is None else Client(uuid=uuid)
     client.metadata.update(facts)
-    return client
+    return client, recovery
+
+
+def _recovery(facts: dict[str, str]) -> Recovery | None:
+    wanted, token, offset = (facts.pop(name, None) for name in ("recover", "session", "offset"))
+    if token is None:
+        return None if wanted is None else Recovery()
+    if not _TOKEN.fullmatch(token) or not _OFFSET.fullmatch(offset or ""):
+        raise HandshakeRefused(400, "who comes back shows session=... and offset=..., as they were sent to it")
+    return Recovery(token, int(offset or 0))

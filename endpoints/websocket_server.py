@@ -160,12 +160,12 @@ class WebSocketServer:
         if not self._listener.is_serving():
             return web.Response(status=503, text="this node is shutting down\n")
         try:
-            client = accept(_upgrade_request(request), self._options.origins)
+            client, recovery = accept(_upgrade_request(request), self._options.origins)
         except HandshakeRefused as refused:
             return web.Response(status=refused.status, text=f"{refused}\n", headers=refused.headers)
         if request.transport is None or not web.WebSocketResponse(compress=False).can_prepare(request):
             return web.Response(status=400, text="Sec-WebSocket-Key must be 16 bytes in base64\n")
-        connection = Connection(self._gateway, self._options.protocol, client, request.transport)
+        connection = Connection(self._gateway, self._options.protocol, client, request.transport, recovery)
         return await self._serve(connection, request)
 
     async def _serve(self, connection: Connection, request: web.BaseRequest) -> web.StreamResponse:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 Reply = Callable[[bytes], Awaitable[None]]
 """Answers a request, once. Answering late, or a requester that is gone, is no error."""
 
-Receiver = Callable[[bytes, Reply | None], None]
-"""Gets each arriving datum, in order, on the event loop. Must not block. Should not raise: that loses the datum."""
+Receiver = Callable[[bytes, Reply | None, int], None]
+"""Gets each arriving datum, in order, on the event loop, with its number in the order of all; a request has 0.
+
+Must not block. Should not raise: that loses the datum.
+"""
+
+Missed = Sequence[tuple[int, bytes]]
+"""Data with their numbers, in order."""
 
 
 class Bus(Protocol):
@@ -42,6 +48,13 @@ class Bus(Protocol):
 
     def broadcast(self, data: bytes) -> Awaitable[int]:
         """Send to every open node, this one included. The awaitable: how many listen. Raises as ``publish``."""
+        ...
+
+    async def replay(self, node: str | None, since: int, until: int) -> Missed | None:
+        """What was sent to a node, or (None) to all, after one number and up to another.
+
+        None: not all of it is kept any more. Raises ``RedisUnavailable``.
+        """
         ...
 
     async def request(self, node: str, data: bytes, *, timeout: float) -> bytes:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from gobroke_dist.client import Client
 from gobroke_dist.message import Message
-from gobroke_dist.session import FrameProtocol, Session
+from gobroke_dist.session import FrameProtocol, Recovery, Session
 from gobroke_dist.settings import Settings
 
 
@@ -22,8 +22,17 @@ class Gateway(Protocol):
         """Whether the node takes new connections; a load balancer's readiness probe asks this."""
         ...
 
-    def session(self, client: Client, protocol: FrameProtocol, wake: Callable[[], None]) -> Session:
-        """A session for a new connection, with this node's limits; ``connect`` comes next."""
+    def session(
+        self,
+        client: Client,
+        protocol: FrameProtocol,
+        wake: Callable[[], None],
+        recovery: Recovery | None = None,
+    ) -> Session:
+        """A session for a new connection, with this node's limits; ``connect`` comes next.
+
+        ``recovery``: the client asks to be let back; a protocol whose frames have no numbers can't do that.
+        """
         ...
 
     async def connect(self, session: Session) -> None:
@@ -49,6 +58,9 @@ class Gateway(Protocol):
 
     async def disconnect(self, session: Session) -> None:
         """The connection has ended: unregister the client, if it is registered with this session.
+
+        A client that may come back is away, unless it was sent away for good or has said goodbye itself
+        (``CloseCode.NORMAL``).
 
         Called once for every session that ``session()`` made, also when ``connect`` raised or was cancelled.
         Never raises; safe to call twice.

@@ -9,7 +9,7 @@ from gobroke_dist.client import Client
 from gobroke_dist.endpoint import Endpoint
 from gobroke_dist.message import Message
 from gobroke_dist.metrics import Metrics
-from gobroke_dist.session import CloseCode, Session
+from gobroke_dist.session import CloseCode, FrameProtocol, NumberedProtocol, Session
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +40,10 @@ class Hub:
         self._sessions[session.client.uuid] = session
         self._endpoints[session.id] = endpoint
 
+    def restore(self, session: Session) -> None:
+        """Take back in a session that another was to replace."""
+        self._sessions[session.client.uuid] = session
+
     def remove(self, session: Session) -> bool:
         """Let a session go; False: it was not here."""
         self._endpoints.pop(session.id, None)
@@ -60,42 +64,80 @@ class Hub:
         """All local clients."""
         return [session.client for session in self._sessions.values()]
 
-    def deliver(self, message: Message, uuids: Iterable[str]) -> tuple[str, ...]:
-        """Queue a message for some local clients, encoded once per protocol. Returns who is not here."""
-        frames: dict[str, bytes | None] = {}
+    def keeps_numbers(self, uuid: str) -> bool:
+        """Whether a local client may come back: then all that it gets must have a number, and comes by the bus."""
+        session = self._sessions.get(uuid)
+        return session is not None and session.recovery is not None
+
+    def deliver(self, message: Message, uuids: Iterable[str], *, number: int = 0, moved: int = 0) -> tuple[str, ...]:
+        """Queue a message for some local clients, encoded once per protocol. Returns who is not here.
+
+        Args:
+            message: what.
+            uuids: for whom.
+            number: its place in the order of all; 0: it has none, and goes only to clients that do not come back.
+            moved: the number that it had on the node from which it follows its client; 0: it was sent here.
+        """
+        frames = _Frames(message, number)
         missing: list[str] = []
         for uuid in uuids:
             session = self._sessions.get(uuid)
             if session is None:
                 missing.append(uuid)
-            else:
-                self._push(session, message, frames)
+            elif not (moved and session.has(moved)):
+                self._push(session, frames)
         return tuple(missing)
 
-    def deliver_to_all(self, message: Message, exclude: str | None = None) -> None:
-        """Queue a message for every local client but one."""
-        frames: dict[str, bytes | None] = {}
-        for uuid, session in tuple(self._sessions.items()):
-            if uuid != exclude:
-                self._push(session, message, frames)
+    def deliver_to_all(
+        self, message: Message, exclude: str | None = None, *, number: int = 0, others_have_it: bool = False
+    ) -> None:
+        """Queue a message for every local client but one.
 
-    def _push(self, session: Session, message: Message, frames: dict[str, bytes | None]) -> None:
-        name = session.protocol.name
-        if name not in frames:
-            frames[name] = _encode(session, message)
-        frame = frames[name]
+        Args:
+            message: what.
+            exclude: who does not get it.
+            number: as in ``deliver``.
+            others_have_it: it goes only to clients that may come back.
+        """
+        frames = _Frames(message, number)
+        for uuid, session in tuple(self._sessions.items()):
+            if uuid != exclude and not (others_have_it and session.recovery is None):
+                self._push(session, frames)
+
+    def _push(self, session: Session, frames: _Frames) -> None:
+        if session.recovery is not None and not frames.number:
+            return  # it comes by the bus, too
+        frame = frames.of(session)
         if frame is None:
             self._metrics.drop("not_encodable")
-        elif session.push(frame):
+        elif session.push_numbered(frames.number, frame) if session.recovery is not None else session.push(frame):
             self._metrics.count("delivered")
         else:
             slow = session.close_code is CloseCode.SLOW_CONSUMER
             self._metrics.drop("slow_consumer" if slow else "closing")
 
 
-def _encode(session: Session, message: Message) -> bytes | None:
+class _Frames:
+    """A message as frames, made once for each protocol."""
+
+    def __init__(self, message: Message, number: int) -> None:
+        self.number = number
+        self._message = message
+        self._made: dict[tuple[str, bool], bytes | None] = {}
+
+    def of(self, session: Session) -> bytes | None:
+        """The frame for a session; None: the message can't be encoded."""
+        kind = session.protocol.name, session.recovery is not None
+        if kind not in self._made:
+            self._made[kind] = _encode(session.protocol, self._message, self.number if kind[1] else None)
+        return self._made[kind]
+
+
+def _encode(protocol: FrameProtocol, message: Message, number: int | None) -> bytes | None:
     try:
-        return session.protocol.encode(message)
+        if number is not None and isinstance(protocol, NumberedProtocol):
+            return protocol.encode_numbered(message, number)
+        return protocol.encode(message)
     except Exception:
-        log.exception("message %s can't be encoded as %s: no client gets it", message.uuid, session.protocol.name)
+        log.exception("message %s can't be encoded as %s: no client gets it", message.uuid, protocol.name)
         return None

@@ -58,6 +58,28 @@ class ClusterKeys:
         """SET of the uuids on a node: what goes when it goes."""
         return f"{self.prefix}:node-clients:{node}"
 
+    @property
+    def secrets(self) -> str:
+        """HASH uuid -> of a client that may come back the SHA-256 of its secret, then lines ``number node``: where it
+        was, and from which number on.
+        """
+        return f"{self.prefix}:secrets"
+
+    @property
+    def away(self) -> str:
+        """HASH uuid -> registration of a client that may come back: whose log has what is sent to it meanwhile."""
+        return f"{self.prefix}:away"
+
+    @property
+    def away_until(self) -> str:
+        """ZSET uuid -> when it is too late to come back, in milliseconds of Redis' own clock."""
+        return f"{self.prefix}:away-until"
+
+    @property
+    def retired(self) -> str:
+        """ZSET node -> when the last client of a node that is gone was removed, in milliseconds of Redis' own clock."""
+        return f"{self.prefix}:retired"
+
     def channel(self, node: str) -> Channel:
         """Of one node."""
         return Channel(f"{self.prefix}:node:{node}", f"{self.prefix}:log:node:{node}", node)

@@ -17,9 +17,10 @@ from gobroke_dist.endpoint import Endpoint
 from gobroke_dist.errors import BrokeError, ClientAlreadyExists, Draining, FrameInvalid
 from gobroke_dist.logic import LogicBase, LogicType, Tick
 from gobroke_dist.message import Message
+from gobroke_dist.returning import Returns
 from gobroke_dist.runtime import Runtime
 from gobroke_dist.schedule import schedule_of
-from gobroke_dist.session import FrameProtocol, OutboxLimits, Session
+from gobroke_dist.session import CloseCode, FrameProtocol, NumberedProtocol, OutboxLimits, Recovery, Session
 from gobroke_dist.settings import Settings
 from gobroke_dist.ticker import Ticker
 from gobroke_dist.wire import node as wire
@@ -44,6 +45,7 @@ class Node:
         self.draining = False
         self._touched: dict[str, Client] = {}
         self._unregistered: dict[str, Session] = {}
+        self._returns = Returns(runtime, self._spawn)
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -79,7 +81,8 @@ class Node:
         if self.draining:
             raise Draining
         client = session.client
-        if client.uuid in self.runtime.hub:
+        before = self.runtime.hub.get(client.uuid)
+        if before is not None and not self._returns.replaces(before, session):
             raise ClientAlreadyExists(client.uuid, self.runtime.node)
         client.node = self.runtime.node
         client.session = session.id
@@ -88,9 +91,14 @@ class Node:
         # In the hub first: from the moment that others can find the client, what they send it has a place to go.
         self.runtime.hub.add(session, endpoint)
         try:
-            await self.runtime.registry.register(client)
+            if session.recovery is None:
+                await self.runtime.registry.register(client)
+            else:
+                await self._returns.begin(session, before)
         except BaseException:
             self.runtime.hub.remove(session)
+            if before is not None and not before.ending:
+                self.runtime.hub.restore(before)
             raise
         session.opened()
         self.runtime.metrics.count("connected")
@@ -102,11 +110,11 @@ class Node:
         self._touched.pop(session.client.uuid, None)
         self.runtime.metrics.count("disconnected")
         try:
-            await self.runtime.registry.unregister(session.client)
+            await self._forget(session)
         except BrokeError as error:
             # The registration goes with this node's lease at the latest; renewing leaves it to the write-behind.
             log.warning("client %s is gone but still registered: %s", session.client.uuid, error)
-            self._spawn(self._unregister_later(session.client))
+            self._spawn(self._unregister_later(session))
 
     async def receive_message(self, session: Session, message: Message) -> None:
         """Route one message of a client; what is wrong with it is the client's to know."""
@@ -132,39 +140,43 @@ class Node:
 
     # --- what arrives from other nodes -------------------------------------------
 
-    def _arrived(self, data: bytes, reply: Reply | None) -> None:
+    def _arrived(self, data: bytes, reply: Reply | None, number: int) -> None:
         try:
             envelope = wire.decode(data)
         except FrameInvalid:
             self.runtime.metrics.drop("bad_datum")
             return
         if isinstance(envelope, wire.Deliver):
-            self._deliver(envelope)
+            self._deliver(envelope, number)
         elif isinstance(envelope, wire.Close) and reply is not None:
             self._spawn(self._close(envelope, reply))
 
-    def _deliver(self, envelope: wire.Deliver) -> None:
+    def _deliver(self, envelope: wire.Deliver, number: int) -> None:
         message = envelope.message()
         if envelope.to is None:
-            if envelope.origin != self.runtime.node:
-                self.runtime.hub.deliver_to_all(message, envelope.exclude)
+            own = envelope.origin == self.runtime.node
+            self.runtime.hub.deliver_to_all(message, envelope.exclude, number=number, others_have_it=own)
             return
-        gone = self.runtime.hub.deliver(message, envelope.to)
+        gone = self.runtime.hub.deliver(message, envelope.to, number=number, moved=envelope.moved)
         if gone:
-            self._spawn(self._forward(message, gone, moved=envelope.moved))
+            self._spawn(self._forward(message, gone, envelope.moved, number))
 
-    async def _forward(self, message: Message, gone: tuple[str, ...], *, moved: bool) -> None:
+    async def _forward(self, message: Message, gone: tuple[str, ...], moved: int, number: int) -> None:
         """Follow clients that have moved to another node: once, so that there is no loop (contract R7)."""
-        located = {} if moved else await self.runtime.registry.locate(gone)
+        located = {} if moved else await self.runtime.registry.locate(gone, away=True)
         for uuid in gone:
             client = located.get(uuid)
-            if client is None or client.node == self.runtime.node:
+            if client is not None and client.session and client.node == self.runtime.node:
+                self.runtime.metrics.count("kept")  # it is away, or not yet here again; the log has it
+            elif client is None:
                 self.runtime.metrics.drop("client_gone")
             else:
-                await self.runtime.bus.publish(client.node, wire.deliver(message, [uuid], moved=True))
+                await self.runtime.bus.publish(client.node, wire.deliver(message, [uuid], moved=number))
 
     async def _close(self, envelope: wire.Close, reply: Reply) -> None:
-        done = await close_local(self.runtime.hub, envelope.client, envelope.session)
+        done = await close_local(
+            self.runtime.hub, envelope.client, envelope.session, CloseCode(envelope.code), envelope.reason
+        )
         await reply(wire.encode(wire.Closed(done)))
 
     # --- in the background -------------------------------------------------------
@@ -198,6 +210,7 @@ class Node:
         try:
             if self.runtime.hub.get(session.client.uuid) is session:
                 await self.runtime.registry.register(session.client)
+                await self._returns.keep(session)
         except ClientAlreadyExists:
             await close_local(self.runtime.hub, session.client.uuid, session.id)
         except (TypeError, ValueError):
@@ -205,11 +218,17 @@ class Node:
             await close_local(self.runtime.hub, session.client.uuid, session.id)
         self._unregistered.pop(session.id, None)
 
-    async def _unregister_later(self, client: Client) -> None:
-        while client.uuid not in self.runtime.hub:
+    async def _forget(self, session: Session) -> None:
+        if session.recovery is None or session.ended_for_good:
+            await self.runtime.registry.unregister(session.client)
+        else:
+            await self.runtime.registry.suspend(session.client)
+
+    async def _unregister_later(self, session: Session) -> None:
+        while session.client.uuid not in self.runtime.hub:
             await asyncio.sleep(_WRITE_BEHIND_SECONDS)
             try:
-                await self.runtime.registry.unregister(client)
+                await self._forget(session)
             except BrokeError:
                 continue
             return
@@ -250,13 +269,22 @@ class _EndpointGateway:
     def ready(self) -> bool:
         return not self._node.draining and self._node.runtime.bus.listening
 
-    def session(self, client: Client, protocol: FrameProtocol, wake: Callable[[], None]) -> Session:
+    def session(
+        self,
+        client: Client,
+        protocol: FrameProtocol,
+        wake: Callable[[], None],
+        recovery: Recovery | None = None,
+    ) -> Session:
         limits = OutboxLimits(frames=self.settings.channel_size, bytes=self.settings.outbox_bytes)
-        return Session(client, protocol, limits, wake)
+        return Session(client, protocol, limits, wake, recovery if isinstance(protocol, NumberedProtocol) else None)
 
     async def connect(self, session: Session) -> None:
-        # Before registration: nothing that others send can come ahead of the welcome.
         session.client.node = self._node.runtime.node
+        if session.recovery is not None:
+            await self._node.connect(session, self._endpoint)
+            return
+        # Before registration: nothing that others send can come ahead of the welcome.
         welcome = session.protocol.encode_welcome(session.client)
         if welcome is not None:
             session.push(welcome)

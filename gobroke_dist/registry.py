@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from uuid import uuid4
 
 from gobroke_dist.client import Client
@@ -44,6 +44,37 @@ class Page:
 def new_node_id(settings: Settings, role: str) -> str:
     """An id for this start of a process: readable, and never used before."""
     return f"{settings.node_id or f'{role}-{socket.gethostname()}'}-{uuid4().hex[:8]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A place in the order of all that is published: ``number`` grows within an ``epoch``."""
+
+    epoch: str
+    number: int
+
+
+class Home(NamedTuple):
+    """A node that a client was on, and the number after which what is sent to the client is kept there."""
+
+    since: int
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class Return:
+    """A client that has come back.
+
+    Attributes:
+        homes: where it was, in order.
+        node, session: where it was last.
+        position: what was published up to here is kept there; what comes after it goes to where the client is now.
+    """
+
+    homes: Sequence[Home]
+    node: str
+    session: str
+    position: Position
 
 
 class Registry(Protocol):
@@ -92,6 +123,28 @@ class Registry(Protocol):
         """Forget a client, if this very session is the one known. Returns whether it was."""
         ...
 
+    async def keep(self, client: Client, secret: bytes) -> Position | None:
+        """Let a registered client come back, when its connection or its node is lost, by showing a secret.
+
+        Returns:
+            from where on it gets what is published; None: it is not this session's any more.
+        """
+        ...
+
+    async def suspend(self, client: Client) -> bool:
+        """Its connection is lost: take it for away, if it may come back, else forget it. As ``unregister``.
+
+        It is away for ``recovery_window``: it is not listed and its uuid is free, but it is located if asked for.
+        """
+        ...
+
+    async def come_back(self, client: Client, secret: bytes) -> Return | None:
+        """Register the new session of a client that was kept with this secret, and is away or loses its old session.
+
+        None: nobody waits for it with this secret. Raises as ``register``.
+        """
+        ...
+
     async def update(self, clients: Sequence[Client]) -> None:
         """Write metadata and last-message times of this member's clients, in one trip for all of them.
 
@@ -100,8 +153,11 @@ class Registry(Protocol):
         """
         ...
 
-    async def locate(self, uuids: Iterable[str]) -> dict[str, Client]:
-        """The clients of these uuids, in one trip; who is not connected is absent."""
+    async def locate(self, uuids: Iterable[str], *, away: bool = False) -> dict[str, Client]:
+        """The clients of these uuids, in one trip; who is not connected is absent.
+
+        ``away``: who may come back is found where it was, too.
+        """
         ...
 
     async def page(self, cursor: str = "", count: int = 1000) -> Page:

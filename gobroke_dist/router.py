@@ -112,7 +112,7 @@ class Router:
             else:
                 unknown.append(client.uuid)
         if unknown:
-            located = await self._registry.locate(unknown)
+            located = await self._registry.locate(unknown, away=True)
             found.update((uuid, client.node) for uuid, client in located.items())
         return found
 
@@ -135,10 +135,18 @@ class Router:
             # Own clients get it at once, like all that goes to them: what is sent next can't overtake it (R5).
             self._hub.deliver_to_all(message, routed.exclude)
             outlet.broadcast(wire.deliver_to_all(message, exclude=routed.exclude, origin=self._node))
-        if routed.local:
-            self._count_gone(self._hub.deliver(message, routed.local))
+        self._deliver_here(routed.local, message, outlet)
         for node, uuids in routed.remote.items():
             outlet.publish(node, wire.deliver(message, list(uuids)), uuids)
+
+    def _deliver_here(self, uuids: tuple[str, ...], message: Message, outlet: Outlet) -> None:
+        """At once; but a client that may come back gets all that it gets in the order of the bus, which keeps it."""
+        numbered = [uuid for uuid in uuids if self._hub.keeps_numbers(uuid)]
+        if numbered:
+            outlet.publish(self._node, wire.deliver(message, numbered), tuple(numbered))
+        direct = [uuid for uuid in uuids if uuid not in numbered] if numbered else uuids
+        if direct:
+            self._count_gone(self._hub.deliver(message, direct))
 
     def _report_missing(self, message: Message, missing: Iterable[str]) -> None:
         """An unknown uuid is the sender's error. A client that the framework named, and that left since, is not."""

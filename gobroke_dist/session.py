@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 from uuid import uuid4
 
 from gobroke_dist.client import Client
@@ -54,6 +54,7 @@ class CloseCode(IntEnum):
     REMOVED = 4500
     ALREADY_CONNECTED = 4501
     REFUSED = 4502
+    REPLACED = 4503
 
 
 class FrameProtocol(Protocol):
@@ -86,6 +87,39 @@ class FrameProtocol(Protocol):
         ...
 
 
+@runtime_checkable
+class NumberedProtocol(FrameProtocol, Protocol):
+    """A protocol in which frames say their place, so that a client can come back and get what it missed."""
+
+    def encode_numbered(self, message: Message, number: int) -> bytes:
+        """The frame that carries a message, and its number."""
+        ...
+
+    def encode_session(self, client: Client, *, token: str, number: int, recovered: bool) -> bytes:
+        """The first frame after connecting, for a client that may come back.
+
+        Args:
+            client: who it is.
+            token: what it is to show then; nobody else knows it.
+            number: what it is to show, too, or the last one that it has seen since.
+            recovered: whether all that was sent to it since it was here last follows.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """What a client asks for when it connects: to be let back later, or now.
+
+    Attributes:
+        token: what it was given; empty: it has none.
+        number: the last one that it has seen.
+    """
+
+    token: str = ""
+    number: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class OutboxLimits:
     """What one client's outbox may hold. A client past either limit is too slow, and is disconnected.
@@ -105,9 +139,20 @@ class Session:
         protocol: how it speaks.
         limits: bounds of the outbox.
         wake: called when there is something new to ``take()`` or to close; must not block.
+        recovery: None: this client will not come back, and gets frames without numbers.
+
+    Attributes:
+        secret: with which the client may come back.
     """
 
-    def __init__(self, client: Client, protocol: FrameProtocol, limits: OutboxLimits, wake: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        client: Client,
+        protocol: FrameProtocol,
+        limits: OutboxLimits,
+        wake: Callable[[], None],
+        recovery: Recovery | None = None,
+    ) -> None:
         self.id = str(uuid4())
         self.client = client
         self.protocol = protocol
@@ -118,6 +163,11 @@ class Session:
         self._wake = wake
         self._outbox: deque[bytes] = deque()
         self._outbox_bytes = 0
+        self.recovery = recovery
+        self.secret = b""
+        self._begun: int | None = None  # the number that the client's welcome names
+        self._early: list[tuple[int, bytes]] = []
+        self._backlog = self._backlog_bytes = 0  # of what the client missed, and that its outbox is not full of
         client.session = self.id
 
     @property
@@ -129,6 +179,13 @@ class Session:
     def ending(self) -> bool:
         """Whether the connection is on its way out, or gone: nothing that arrives on it counts any more."""
         return self.state in (SessionState.CLOSING, SessionState.CLOSED)
+
+    @property
+    def ended_for_good(self) -> bool:
+        """Whether the client has said goodbye, or was sent away and not to come back (code 4500 and above)."""
+        return self.close_code is not None and (
+            self.close_code is CloseCode.NORMAL or self.close_code >= CloseCode.REMOVED
+        )
 
     def opened(self) -> None:
         """The node has registered the client; frames may flow.
@@ -150,7 +207,7 @@ class Session:
         """
         if self.ending:
             return False
-        if self._outbox and self._full(frame):
+        if self._full(frame):
             self.close(CloseCode.SLOW_CONSUMER, f"{self.pending} frames ({self._outbox_bytes} bytes) wait unread")
             return False
         self._outbox.append(frame)
@@ -158,6 +215,35 @@ class Session:
         if self.state is SessionState.OPEN:
             self._wake()
         return True
+
+    def push_numbered(self, number: int, frame: bytes) -> bool:
+        """As ``push``, for what has a place in the order of all. Before ``begin`` it waits, since it may be a repetition."""
+        if self._begun is not None:
+            return self.has(number) or self.push(frame)
+        if self.ending:
+            return False
+        if len(self._early) >= self._limits.frames:
+            self.close(CloseCode.SLOW_CONSUMER, f"{len(self._early)} frames came while the client was connecting")
+            return False
+        self._early.append((number, frame))
+        return True
+
+    def has(self, number: int) -> bool:
+        """Whether the client has had what has this number, or gets it with its welcome."""
+        return self._begun is not None and number <= self._begun
+
+    def begin(self, number: int, frames: Iterable[bytes]) -> None:
+        """What the client gets first: its welcome, and all that it missed up to a number. What is beyond follows."""
+        if self.ending:
+            return
+        self._begun = number
+        for frame in frames:
+            self._outbox.append(frame)
+            self._outbox_bytes += len(frame)
+        self._backlog, self._backlog_bytes = len(self._outbox), self._outbox_bytes
+        early, self._early = self._early, []
+        for place, frame in early:
+            self.push_numbered(place, frame)
 
     def take(self, budget: int | None = None) -> list[bytes]:
         """Queued frames, in order; write them, then call again. After the last one, look at ``state``.
@@ -177,6 +263,9 @@ class Session:
             taken += len(frame)
             frames.append(frame)
         self._outbox_bytes -= taken
+        if self._backlog:
+            self._backlog = max(0, self._backlog - len(frames))
+            self._backlog_bytes = max(0, self._backlog_bytes - taken) if self._backlog else 0
         return frames
 
     def close(self, code: CloseCode, reason: str = "") -> None:
@@ -198,11 +287,13 @@ class Session:
             self._set(SessionState.CLOSED)
 
     def _full(self, frame: bytes) -> bool:
-        return len(self._outbox) >= self._limits.frames or self._outbox_bytes + len(frame) > self._limits.bytes
+        waiting, size = len(self._outbox) - self._backlog, self._outbox_bytes - self._backlog_bytes
+        return waiting >= self._limits.frames or (waiting > 0 and size + len(frame) > self._limits.bytes)
 
     def _drop(self) -> None:
+        self._early.clear()
         self._outbox.clear()
-        self._outbox_bytes = 0
+        self._outbox_bytes = self._backlog = self._backlog_bytes = 0
 
     def _set(self, state: SessionState) -> None:
         log.debug("session %s of %s: %s -> %s", self.id, self.client.uuid, self.state, state)

@@ -17,6 +17,15 @@ Server to client, told apart by ``type``::
     {"type": "message", "uuid": "id", "data": <any JSON>, "from_client": "uuid", "from_logic": "name", "metadata": {}}
     {"type": "error", "code": "word", "text": "what was wrong", "uuid": "id of the message", "field": "to_logic[1]"}
 
+To a client that may come back (``?recover`` in its address) the welcome says more, and messages have an offset::
+
+    {"type": "welcome", "client": "uuid", "node": "id", "session": "token", "offset": 7, "recovered": false}
+    {"type": "message", "uuid": "id", "data": <any JSON>, "offset": 8}
+
+When its connection is lost, it connects to any node with ``?client=uuid&session=token&offset=8``, the last that it has
+seen. ``recovered`` true: all that was sent to it meanwhile follows, in order, each once; false: some of it is lost, and
+it is a new session. A client that drops what has no larger offset than the last never sees anything twice.
+
 A field that has nothing to say is left out. ``data`` is the payload as its sender wrote it, if that is JSON. One
 that is not comes as a string: as ``text`` in place of ``data`` if it is UTF-8, otherwise as ``base64``. So a frame is
 always one valid JSON text.
@@ -67,13 +76,17 @@ class MessageFrame(msgspec.Struct, tag_field="type", tag="message", omit_default
     from_client: str | None = None
     from_logic: str | None = None
     metadata: dict[str, Any] = {}
+    offset: int | UnsetType = UNSET
 
 
-class WelcomeFrame(msgspec.Struct, tag_field="type", tag="welcome", frozen=True):
-    """The first frame on a connection."""
+class WelcomeFrame(msgspec.Struct, tag_field="type", tag="welcome", omit_defaults=True, frozen=True):
+    """The first frame on a connection. The rest is for a client that may come back."""
 
     client: str
     node: str
+    session: str | UnsetType = UNSET
+    offset: int | UnsetType = UNSET
+    recovered: bool | UnsetType = UNSET
 
 
 class ErrorFrame(msgspec.Struct, tag_field="type", tag="error", omit_defaults=True, frozen=True):
@@ -134,11 +147,14 @@ class JSONProtocol:
 
     def encode(self, message: Message) -> bytes:
         """Raises ``TypeError`` or ``ValueError`` when ``metadata`` is not JSON-able."""
-        data, text, base64 = _payload(message.message_raw)
-        sender = message.from_client.uuid if message.from_client else None
-        return _encode(
-            MessageFrame(message.uuid, data, text, base64, sender, message.from_logic, metadata=message.metadata)
-        )
+        return _encode(_frame(message))
+
+    def encode_numbered(self, message: Message, number: int) -> bytes:
+        """As ``encode``, with the message's place."""
+        return _encode(_frame(message, number))
+
+    def encode_session(self, client: Client, *, token: str, number: int, recovered: bool) -> bytes:
+        return _encode(WelcomeFrame(client.uuid, client.node, token, number, recovered))
 
     def encode_error(self, error: BrokeError, uuid: str | None) -> bytes:
         return _encode(ErrorFrame(error.code, str(error), uuid, getattr(error, "field", None)))
@@ -171,6 +187,14 @@ class RawProtocol:
 
     def encode_welcome(self, client: Client) -> None:
         return None
+
+
+def _frame(message: Message, number: int | UnsetType = UNSET) -> MessageFrame:
+    data, text, base64 = _payload(message.message_raw)
+    sender = message.from_client.uuid if message.from_client else None
+    return MessageFrame(
+        message.uuid, data, text, base64, sender, message.from_logic, metadata=message.metadata, offset=number
+    )
 
 
 def _read(frame: bytes) -> Envelope:

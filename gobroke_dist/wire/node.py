@@ -24,7 +24,8 @@ class Sender(msgspec.Struct, array_like=True, frozen=True):
 class Deliver(msgspec.Struct, tag="d", array_like=True, frozen=True):
     """Deliver to these clients, or with ``to`` None to all but ``exclude``.
 
-    ``origin`` is the node whose own clients have it already; ``moved`` says that it followed its client here.
+    ``origin`` is the node whose own clients have it already; ``moved`` is the number that it had on the node from which it
+    followed its client here.
     """
 
     uuid: str
@@ -33,7 +34,7 @@ class Deliver(msgspec.Struct, tag="d", array_like=True, frozen=True):
     metadata: dict[str, Any]
     to: list[str] | None
     exclude: str | None = None
-    moved: bool = False
+    moved: int = 0
     origin: str = ""
 
     def message(self) -> Message:
@@ -81,7 +82,7 @@ def decode(data: bytes) -> Envelope:
         raise FrameInvalid(f"not an envelope of this version: {error}") from None
 
 
-def deliver(message: Message, to: list[str], *, moved: bool = False) -> bytes:
+def deliver(message: Message, to: list[str], *, moved: int = 0) -> bytes:
     """The bytes that carry ``message`` to these clients of another node."""
     return encode(Deliver(message.uuid, _sender(message), message.message_raw, message.metadata, to, moved=moved))
 

@@ -52,7 +52,7 @@ class Listening:
         self.log, self.metrics = Log(), Metrics()
         self.got: list[int] = []
         self.inbox = Inbox(
-            2, self.log.catch_up, lambda data: self.got.append(int(data)), limit=limit, metrics=self.metrics
+            2, self.log.catch_up, lambda post: self.got.append(int(post.data)), limit=limit, metrics=self.metrics
         )
 
     async def has(self, *numbers: int) -> None:

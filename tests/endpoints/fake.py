@@ -12,7 +12,7 @@ from gobroke_dist.errors import BrokeError, ClientAlreadyExists, FrameInvalid, L
 from gobroke_dist.hub import Hub
 from gobroke_dist.message import Message
 from gobroke_dist.metrics import Metrics
-from gobroke_dist.session import FrameProtocol, OutboxLimits, Session
+from gobroke_dist.session import FrameProtocol, OutboxLimits, Recovery, Session
 from gobroke_dist.settings import Settings
 
 
@@ -39,9 +39,11 @@ class FakeGateway:
         self.refuse: Exception | None = None
         self.fail: Exception | None = None
 
-    def session(self, client: Client, protocol: FrameProtocol, wake: Callable[[], None]) -> Session:
+    def session(
+        self, client: Client, protocol: FrameProtocol, wake: Callable[[], None], recovery: Recovery | None = None
+    ) -> Session:
         limits = OutboxLimits(self.settings.channel_size, self.settings.outbox_bytes)
-        return Session(client, protocol, limits, wake)
+        return Session(client, protocol, limits, wake, recovery)
 
     async def connect(self, session: Session) -> None:
         if self.refuse is not None:

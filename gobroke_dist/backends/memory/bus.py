@@ -8,7 +8,7 @@ from collections.abc import Awaitable
 from typing import TypeVar
 
 from gobroke_dist.backends.memory.cluster import MemoryCluster
-from gobroke_dist.bus import Receiver, Reply
+from gobroke_dist.bus import Missed, Receiver, Reply
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -34,10 +34,17 @@ class MemoryBus:
         self._cluster.receivers[node] = receive
 
     def publish(self, node: str, data: bytes) -> Awaitable[bool]:
-        return _known(self._send(node, data, None))
+        return _known(self._send(node, data, None, self._cluster.send(node, data)))
 
     def broadcast(self, data: bytes) -> Awaitable[int]:
-        return _known(sum(self._send(node, data, None) for node in tuple(self._cluster.receivers)))
+        number = self._cluster.send(None, data)
+        return _known(sum(self._send(node, data, None, number) for node in tuple(self._cluster.receivers)))
+
+    async def replay(self, node: str | None, since: int, until: int) -> Missed | None:
+        log = self._cluster.log
+        if log and log[0].number > since + 1 and len(log) == log.maxlen:
+            return None
+        return [(one.number, one.data) for one in log if since < one.number <= until and one.node == node]
 
     async def request(self, node: str, data: bytes, *, timeout: float) -> bytes:
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
@@ -46,7 +53,7 @@ class MemoryBus:
             if not answer.done():
                 answer.set_result(data)
 
-        if not self._send(node, data, reply):
+        if not self._send(node, data, reply, 0):
             raise TimeoutError(f"nobody listens on node {node!r}")
         async with asyncio.timeout(timeout):
             return await answer
@@ -56,18 +63,18 @@ class MemoryBus:
         if self._node is not None:
             self._cluster.receivers.pop(self._node, None)
 
-    def _send(self, node: str, data: bytes, reply: Reply | None) -> bool:
+    def _send(self, node: str, data: bytes, reply: Reply | None, number: int) -> bool:
         listens = node in self._cluster.receivers
         if listens:
-            asyncio.get_running_loop().call_soon(self._deliver, node, data, reply)
+            asyncio.get_running_loop().call_soon(self._deliver, node, data, reply, number)
         return listens
 
-    def _deliver(self, node: str, data: bytes, reply: Reply | None) -> None:
+    def _deliver(self, node: str, data: bytes, reply: Reply | None, number: int) -> None:
         receive = self._cluster.receivers.get(node)
         if receive is None:
             return
         try:
-            receive(data, reply)
+            receive(data, reply, number)
         except Exception:
             log.exception("the receiver of node %s raised", node)
 

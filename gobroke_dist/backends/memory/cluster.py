@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from gobroke_dist.bus import Receiver
 from gobroke_dist.clock import Clock, SystemClock
-from gobroke_dist.registry import Member
+from gobroke_dist.registry import Home, Member
+
+
+LOG_LENGTH = 10_000
+"""How many data are kept."""
 
 
 @dataclass(slots=True)
@@ -27,6 +33,30 @@ class Registered:
     last_message: int
 
 
+@dataclass(slots=True)
+class Kept:
+    """What a client that may come back shows, and where it was."""
+
+    secret: bytes
+    homes: list[Home]
+
+
+@dataclass(slots=True)
+class Away:
+    """A client that may come back, until some instant of the cluster's clock."""
+
+    registered: Registered
+    until: float
+
+
+class Sent(NamedTuple):
+    """A datum that was sent to a node, or (None) to all."""
+
+    number: int
+    node: str | None
+    data: bytes
+
+
 class MemoryCluster:
     """Stands in for Redis: give one to the registry and the bus of every node.
 
@@ -39,14 +69,35 @@ class MemoryCluster:
         self.leases: dict[str, Lease] = {}
         self.clients: dict[str, Registered] = {}
         self.receivers: dict[str, Receiver] = {}
+        self.kept: dict[str, Kept] = {}
+        self.away: dict[str, Away] = {}
+        self.log: deque[Sent] = deque(maxlen=LOG_LENGTH)
+        self.number = 0
 
     def living(self, node: str) -> bool:
         """Whether a member's lease is running."""
         lease = self.leases.get(node)
         return lease is not None and lease.end > self.clock.monotonic()
 
-    def forget(self, node: str) -> None:
-        """Remove a member with its clients."""
+    def forget(self, node: str, window: float) -> None:
+        """Remove a member with its clients; those that may come back are away for ``window`` seconds."""
         self.leases.pop(node, None)
         for uuid in [uuid for uuid, client in self.clients.items() if client.node == node]:
-            del self.clients[uuid]
+            self.suspend(uuid, window)
+
+    def suspend(self, uuid: str, window: float) -> None:
+        """A client has lost its connection."""
+        known = self.clients.pop(uuid)
+        if uuid in self.kept:
+            self.away[uuid] = Away(known, self.clock.monotonic() + window)
+
+    def waited_for(self, uuid: str) -> Registered | None:
+        """A client that is away and may still come back."""
+        away = self.away.get(uuid)
+        return away.registered if away is not None and away.until > self.clock.monotonic() else None
+
+    def send(self, node: str | None, data: bytes) -> int:
+        """Keep a datum for a node, or for all. Returns its number."""
+        self.number += 1
+        self.log.append(Sent(self.number, node, data))
+        return self.number

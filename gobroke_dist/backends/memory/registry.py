@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
+from hmac import compare_digest
 
-from gobroke_dist.backends.memory.cluster import Lease, MemoryCluster, Registered
+from gobroke_dist.backends.memory.cluster import Kept, Lease, MemoryCluster, Registered
 from gobroke_dist.backends.registration import decode, encodable, encode, last_message_ms
 from gobroke_dist.client import Client
 from gobroke_dist.errors import ClientAlreadyExists, NotRunning, RedisUnavailable
-from gobroke_dist.registry import Member, Page
+from gobroke_dist.registry import Home, Member, Page, Position, Return
+
+
+_EPOCH = "memory"
 
 
 class MemoryRegistry:
@@ -18,11 +22,13 @@ class MemoryRegistry:
     Args:
         cluster: what they share.
         lease: seconds.
+        window: seconds in which a client may come back.
     """
 
-    def __init__(self, cluster: MemoryCluster, lease: float) -> None:
+    def __init__(self, cluster: MemoryCluster, lease: float, *, window: float = 120.0) -> None:
         self._cluster = cluster
         self._lease = lease
+        self._window = window
         self._member: Member | None = None
 
     async def join(self, member: Member) -> None:
@@ -35,13 +41,13 @@ class MemoryRegistry:
         self._extend(member)
         for node in tuple(self._cluster.leases):
             if not self._cluster.living(node):
-                self._cluster.forget(node)
+                self._cluster.forget(node, self._window)
         return held
 
     async def leave(self) -> None:
         member, self._member = self._member, None
         if member is not None:
-            self._cluster.forget(member.node)
+            self._cluster.forget(member.node, self._window)
 
     async def members(self) -> list[Member]:
         return [lease.member for node, lease in self._cluster.leases.items() if self._cluster.living(node)]
@@ -53,21 +59,55 @@ class MemoryRegistry:
         known = self._living_client(client.uuid)
         if known is not None and (known.node, known.session) != (client.node, client.session):
             raise ClientAlreadyExists(client.uuid, known.node)
+        away = self._cluster.away.pop(client.uuid, None)
+        before = self._cluster.clients.get(client.uuid) or (away and away.registered)
+        if not before or (before.node, before.session) != (client.node, client.session):
+            self._cluster.kept.pop(client.uuid, None)
         self._write(client, encode(client))
 
     async def unregister(self, client: Client) -> bool:
         if not self._is_known(client):
             return False
         del self._cluster.clients[client.uuid]
+        self._cluster.kept.pop(client.uuid, None)
         return True
+
+    async def keep(self, client: Client, secret: bytes) -> Position | None:
+        if not self._is_known(client):
+            return None
+        kept = self._cluster.kept.get(client.uuid)
+        if kept is None or kept.secret != secret:
+            self._cluster.kept[client.uuid] = Kept(secret, [Home(self._cluster.number, client.node)])
+        return Position(_EPOCH, self._cluster.number)
+
+    async def suspend(self, client: Client) -> bool:
+        known = self._is_known(client)
+        if known:
+            self._cluster.suspend(client.uuid, self._window)
+        return known
+
+    async def come_back(self, client: Client, secret: bytes) -> Return | None:
+        if not self._cluster.living(client.node):
+            raise RedisUnavailable(f"the lease of {client.node} has run out; it is renewed soon")
+        known = self._cluster.clients.get(client.uuid) or self._cluster.waited_for(client.uuid)
+        kept = self._cluster.kept.get(client.uuid)
+        if known is None or kept is None or not compare_digest(kept.secret, secret):
+            return None
+        self._cluster.away.pop(client.uuid, None)
+        self._write(client, encode(client))
+        homes, number = kept.homes.copy(), self._cluster.number
+        if homes[-1].node != client.node:
+            kept.homes.append(Home(number, client.node))
+        return Return(homes, known.node, known.session, Position(_EPOCH, number))
 
     async def update(self, clients: Sequence[Client]) -> None:
         for client, registration in encodable(clients):
             if self._is_known(client):
                 self._write(client, registration)
 
-    async def locate(self, uuids: Iterable[str]) -> dict[str, Client]:
-        return {uuid: _copy(uuid, known) for uuid in uuids if (known := self._living_client(uuid)) is not None}
+    async def locate(self, uuids: Iterable[str], *, away: bool = False) -> dict[str, Client]:
+        find = self._findable if away else self._living_client
+        return {uuid: _copy(uuid, known) for uuid in uuids if (known := find(uuid)) is not None}
 
     async def page(self, cursor: str = "", count: int = 1000) -> Page:
         uuids = sorted(self._cluster.clients)
@@ -90,6 +130,10 @@ class MemoryRegistry:
     def _living_client(self, uuid: str) -> Registered | None:
         known = self._cluster.clients.get(uuid)
         return known if known is not None and self._cluster.living(known.node) else None
+
+    def _findable(self, uuid: str) -> Registered | None:
+        lost = self._cluster.clients.get(uuid) if uuid in self._cluster.kept else None
+        return self._living_client(uuid) or lost or self._cluster.waited_for(uuid)
 
     def _is_known(self, client: Client) -> bool:
         known = self._cluster.clients.get(client.uuid)

@@ -12,11 +12,11 @@ from uuid import uuid4
 import redis.asyncio
 
 from gobroke_dist.backends.redis.errors import translated
-from gobroke_dist.backends.redis.inbox import Inbox, News, read_news
+from gobroke_dist.backends.redis.inbox import Inbox, News, read_kept, read_news
 from gobroke_dist.backends.redis.line import Line, Word
 from gobroke_dist.backends.redis.scripts import load
 from gobroke_dist.backends.redis.subscription import Subscription
-from gobroke_dist.bus import Receiver, Reply
+from gobroke_dist.bus import Missed, Receiver, Reply
 from gobroke_dist.errors import FrameInvalid
 from gobroke_dist.keys import Channel, ClusterKeys
 from gobroke_dist.metrics import Metrics
@@ -26,7 +26,10 @@ from gobroke_dist.wire import channel
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
-_PUBLISH, _PROBE, _CATCH_UP, _REPLY = (load(__package__, name) for name in ("publish", "probe", "catch_up", "reply"))
+_PUBLISH, _PROBE, _CATCH_UP, _REPLAY, _REPLY = (
+    load(__package__, name) for name in ("publish", "probe", "catch_up", "replay", "reply")
+)
+_REPLAYED_AT_ONCE = 500
 _REPLY_KEPT_MS = 10_000
 _REQUESTS_AT_ONCE = 32  # each holds a connection while it waits
 
@@ -70,7 +73,7 @@ class RedisBus:
         inbox = Inbox(
             len(channels),
             partial(self._catch_up, channels),
-            lambda data: self._deliver(receive, data, None),
+            lambda post: self._deliver(receive, post.data, None, post.number),
             limit=self._settings.log_length,
             metrics=self._metrics,
         )
@@ -95,6 +98,23 @@ class RedisBus:
 
     def _post(self, to: Channel, data: bytes, *, read: Callable[[Any], T]) -> asyncio.Future[T]:
         return self._line.run(_PUBLISH, [self._keys.posts, to.log], [to.field, to.name, *self._kept, data], read=read)
+
+    async def replay(self, node: str | None, since: int, until: int) -> Missed | None:
+        of = self._keys.everyone if node is None else self._keys.channel(node)
+        found: list[tuple[int, bytes]] = []
+        known = since
+        while True:
+            args: list[Word] = [of.field, known, _REPLAYED_AT_ONCE]
+            kept = await self._line.run(_REPLAY, [self._keys.posts, of.log], args, read=read_kept)
+            if not kept.data:
+                return found if kept.last <= known else None
+            for post in kept.data:
+                if post.previous > known:
+                    return None
+                if post.number > until:
+                    return found
+                known = post.number
+                found.append((post.number, post.data))
 
     async def request(self, node: str, data: bytes, *, timeout: float) -> bytes:
         token = uuid4().hex
@@ -147,11 +167,11 @@ class RedisBus:
             case channel.Probe():
                 inbox.probed(arrived)
             case channel.Request(token, data):
-                self._deliver(receive, data, partial(self._reply, token))
+                self._deliver(receive, data, partial(self._reply, token), 0)
 
-    def _deliver(self, receive: Receiver, data: bytes, reply: Reply | None) -> None:
+    def _deliver(self, receive: Receiver, data: bytes, reply: Reply | None, number: int) -> None:
         try:
-            receive(data, reply)
+            receive(data, reply, number)
         except Exception:
             self._metrics.drop("receiver_error")
             log.exception("the receiver raised")

@@ -44,10 +44,16 @@ def read_news(reply: Any) -> News:
     """What ``catch_up.lua`` returned."""
     epoch, other, *channels = reply
     name = epoch.decode()
-    return News(name, bool(other), [Kept(last, [_kept(name, *one) for one in data or ()]) for last, data in channels])
+    return News(name, bool(other), [read_kept(kept, name) for kept in channels])
 
 
-def _kept(epoch: str, entry: bytes, fields: Sequence[bytes]) -> Post:
+def read_kept(reply: Any, epoch: str = "") -> Kept:
+    """What a script returned of one channel."""
+    last, data = reply
+    return Kept(last, [_post(epoch, *entry) for entry in data or ()])
+
+
+def _post(epoch: str, entry: bytes, fields: Sequence[bytes]) -> Post:
     _, previous, _, data = fields
     return Post(epoch, int(entry.partition(b"-")[0]), int(previous), data)
 
@@ -65,7 +71,7 @@ class Inbox:
     """
 
     def __init__(
-        self, channels: int, catch_up: CatchUp, deliver: Callable[[bytes], None], *, limit: int, metrics: Metrics
+        self, channels: int, catch_up: CatchUp, deliver: Callable[[Post], None], *, limit: int, metrics: Metrics
     ) -> None:
         self._catch_up = catch_up
         self._deliver = deliver
@@ -112,7 +118,7 @@ class Inbox:
         if post.epoch != self._epoch or post.previous != self._last[channel]:
             return False
         self._last[channel] = post.number
-        self._deliver(post.data)
+        self._deliver(post)
         return True
 
     def _is_known(self, channel: int, post: Post) -> bool:
@@ -164,7 +170,7 @@ class Inbox:
                 self._note_hole(channel, post.previous)
                 self._last[channel] = number
                 self._metrics.count("bus_caught_up")
-                self._deliver(post.data)
+                self._deliver(post)
         if known:
             return False
         for channel, kept in enumerate(news.channels):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
+from hashlib import sha256
 from typing import Any, TypeVar
 
 import msgspec
@@ -16,7 +17,7 @@ from gobroke_dist.backends.registration import decode, encodable, encode, head, 
 from gobroke_dist.client import Client
 from gobroke_dist.errors import ClientAlreadyExists, NotRunning, QueueFull, RedisUnavailable
 from gobroke_dist.keys import ClusterKeys
-from gobroke_dist.registry import Member, Page
+from gobroke_dist.registry import Home, Member, Page, Position, Return
 
 T = TypeVar("T")
 
@@ -24,6 +25,11 @@ _RENEW, _LEAVE, _SWEEP, _MEMBERS, _REGISTER, _UNREGISTER, _UPDATE, _LOCATE, _PAG
     load(__package__, name)
     for name in ("renew", "leave", "sweep", "members", "register", "unregister", "update", "locate", "page")
 )
+_KEEP, _SUSPEND, _COME_BACK, _FORGET_AWAY = (
+    load(__package__, name) for name in ("keep", "suspend", "come_back", "forget_away")
+)
+_FORGOTTEN_AT_ONCE = 200
+_HOMES = 8  # nodes between which a client may move without once getting through to the end of what it missed
 _CHUNK = 500  # clients that one script call handles, so that none holds Redis up for long
 _SWEEPS = 10  # script calls that one renewal may spend on a dead member
 _member_decoder = msgspec.json.Decoder(Member)
@@ -36,14 +42,22 @@ class RedisRegistry:
         redis: a client of ``connection.connect``.
         keys: where everything is.
         lease: seconds.
+        window: seconds in which a client may come back.
         pending_limit: calls that may wait to be sent; one more is refused.
     """
 
     def __init__(
-        self, redis: redis.asyncio.Redis, keys: ClusterKeys, lease: float, *, pending_limit: int = 10_000
+        self,
+        redis: redis.asyncio.Redis,
+        keys: ClusterKeys,
+        lease: float,
+        *,
+        window: float = 120.0,
+        pending_limit: int = 10_000,
     ) -> None:
         self._keys = keys
         self._lease_ms = int(lease * 1000)
+        self._window_ms = int(window * 1000)
         self._line = Line(redis, name="the registry", limit=pending_limit, repeat=True)
         self._member: Member | None = None
         self._leases = 1
@@ -56,10 +70,11 @@ class RedisRegistry:
         if self._member is None:
             raise NotRunning("renewing a lease")
         held, dead = await self._extend(self._member)
-        if dead:
-            # Whoever renews next goes on with it, so a failure here is nobody's loss.
-            with contextlib.suppress(RedisUnavailable):
+        # Whoever renews next goes on with it, so a failure here is nobody's loss.
+        with contextlib.suppress(RedisUnavailable):
+            if dead:
                 await self._sweep(dead, most=_SWEEPS)
+            await self._forget_away()
         return held
 
     async def leave(self) -> None:
@@ -74,7 +89,7 @@ class RedisRegistry:
         return [_member_decoder.decode(info) for info in found]
 
     async def register(self, client: Client) -> None:
-        keys = [*self._client_keys, self._keys.node_clients(client.node)]
+        keys = [*self._client_keys, self._keys.node_clients(client.node), *self._away_keys]
         args: list[Word] = [client.node, client.uuid, encode(client), head(client), last_message_ms(client)]
         outcome, *where = await self._run(_REGISTER, keys, args)
         if outcome == b"taken":
@@ -84,7 +99,28 @@ class RedisRegistry:
 
     async def unregister(self, client: Client) -> bool:
         keys = [self._keys.clients, self._keys.last_messages, self._keys.node_clients(client.node)]
-        return bool(await self._run(_UNREGISTER, keys, [client.uuid, head(client)]))
+        return bool(await self._run(_UNREGISTER, [*keys, self._keys.secrets], [client.uuid, head(client)]))
+
+    async def keep(self, client: Client, secret: bytes) -> Position | None:
+        keys = [self._keys.clients, self._keys.secrets, self._keys.posts]
+        found = await self._run(_KEEP, keys, [client.uuid, head(client), _hashed(secret), client.node])
+        return Position(found[0].decode(), found[1]) if found else None
+
+    async def suspend(self, client: Client) -> bool:
+        keys = [self._keys.clients, self._keys.last_messages, self._keys.node_clients(client.node), *self._away_keys]
+        return bool(await self._run(_SUSPEND, keys, [client.uuid, head(client), self._window_ms]))
+
+    async def come_back(self, client: Client, secret: bytes) -> Return | None:
+        keys = [*self._client_keys, self._keys.node_clients(client.node), *self._away_keys, self._keys.posts]
+        args: list[Word] = [client.node, client.uuid, encode(client), _hashed(secret), last_message_ms(client)]
+        outcome, *found = await self._run(_COME_BACK, keys, [*args, _HOMES])
+        if outcome == b"expired":
+            raise RedisUnavailable(f"the lease of {client.node} has run out; it is renewed soon")
+        if outcome == b"unknown":
+            return None
+        registration, homes, epoch, number = found
+        before = decode(client.uuid, registration, 0)
+        return Return(_homes(homes), before.node, before.session, Position(epoch.decode(), number))
 
     async def update(self, clients: Sequence[Client]) -> None:
         keys = [self._keys.clients, self._keys.last_messages]
@@ -94,10 +130,11 @@ class RedisRegistry:
         ]
         await self._run_all(_UPDATE, keys, ([word for one in part for word in one] for part in _chunks(written)))
 
-    async def locate(self, uuids: Iterable[str]) -> dict[str, Client]:
+    async def locate(self, uuids: Iterable[str], *, away: bool = False) -> dict[str, Client]:
         # A uuid that is no proper text was never registered; asking for it is no error.
         asked = [uuid.encode("utf-8", "surrogatepass") for uuid in uuids]
-        parts = await self._run_all(_LOCATE, self._client_keys, _chunks(asked))
+        keys = [*self._client_keys, *self._away_keys]
+        parts = await self._run_all(_LOCATE, keys, ([int(away), *part] for part in _chunks(asked)))
         return {client.uuid: client for part in parts for client in _clients(part)}
 
     async def page(self, cursor: str = "", count: int = 1000) -> Page:
@@ -112,6 +149,14 @@ class RedisRegistry:
     def _client_keys(self) -> list[str]:
         return [self._keys.members, self._keys.clients, self._keys.last_messages]
 
+    @property
+    def _away_keys(self) -> list[str]:
+        return [self._keys.secrets, self._keys.away, self._keys.away_until]
+
+    async def _forget_away(self) -> None:
+        keys = [self._keys.clients, *self._away_keys, self._keys.retired, self._keys.posts]
+        await self._run(_FORGET_AWAY, keys, [_FORGOTTEN_AT_ONCE, 2 * self._window_ms])
+
     async def _extend(self, member: Member) -> tuple[bool, str]:
         args: list[Word] = [member.node, self._lease_ms, _info(member, self._leases), _info(member, self._leases + 1)]
         held, dead = await self._run(_RENEW, [self._keys.members, self._keys.member_info], args)
@@ -121,9 +166,9 @@ class RedisRegistry:
 
     async def _sweep(self, node: str, *, most: int | None = None) -> None:
         keys = [self._keys.members, self._keys.member_info, self._keys.clients, self._keys.last_messages]
-        keys.append(self._keys.node_clients(node))
+        keys += [self._keys.node_clients(node), *self._away_keys, self._keys.retired]
         swept = 0
-        while await self._run(_SWEEP, keys, [node, node_head(node), _CHUNK]):
+        while await self._run(_SWEEP, keys, [node, node_head(node), _CHUNK, self._window_ms]):
             swept += 1
             if swept == most:
                 return
@@ -144,6 +189,16 @@ def _refused() -> Iterator[None]:
         yield
     except QueueFull as error:
         raise RedisUnavailable(f"it answers too slowly: {error}") from error
+
+
+def _homes(lines: bytes) -> list[Home]:
+    pairs = (line.split(" ", 1) for line in lines.decode().splitlines())
+    return [Home(int(number), node) for number, node in pairs]
+
+
+def _hashed(secret: bytes) -> str:
+    """Who reads Redis' data can't come back as somebody else."""
+    return sha256(secret).hexdigest()
 
 
 def _as_it_is(reply: Any) -> Any:

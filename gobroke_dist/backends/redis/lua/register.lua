@@ -4,6 +4,9 @@
 -- KEYS[2]  clients        HASH  uuid -> registration
 -- KEYS[3]  last_messages  HASH  uuid -> Unix ms
 -- KEYS[4]  node_clients of the client's node, SET of uuids
+-- KEYS[5]  secrets        HASH  uuid -> what a client comes back with
+-- KEYS[6]  away           HASH  uuid -> registration of who may come back
+-- KEYS[7]  away_until     ZSET  uuid -> ms of this server's clock
 -- ARGV[1]  the client's node
 -- ARGV[2]  its uuid
 -- ARGV[3]  its registration
@@ -33,6 +36,13 @@ if stored and string.sub(stored, 1, #ARGV[4]) ~= ARGV[4] then
     return {'taken', node}
   end
 end
+-- A node that was thought dead finds its own clients away.
+local before = stored or redis.call('HGET', KEYS[6], ARGV[2])
+if not before or string.sub(before, 1, #ARGV[4]) ~= ARGV[4] then
+  redis.call('HDEL', KEYS[5], ARGV[2]) -- whoever had this uuid can't come back any more
+end
+redis.call('HDEL', KEYS[6], ARGV[2])
+redis.call('ZREM', KEYS[7], ARGV[2])
 redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])
 redis.call('HSET', KEYS[3], ARGV[2], ARGV[5])
 redis.call('SADD', KEYS[4], ARGV[2])

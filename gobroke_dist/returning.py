@@ -1,0 +1,149 @@
+"""Clients that come back: to any node, with what was sent to them meanwhile (contract C7)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable, Coroutine
+from hmac import compare_digest
+from typing import Any, NamedTuple
+
+from gobroke_dist.bus import Missed
+from gobroke_dist.errors import BrokeError, ClientAlreadyExists, FrameInvalid
+from gobroke_dist.registry import Position, Return
+from gobroke_dist.runtime import Runtime
+from gobroke_dist.session import CloseCode, NumberedProtocol, Recovery, Session
+from gobroke_dist.wire import node as wire
+
+log = logging.getLogger(__name__)
+
+_SECRET_BYTES = 24
+
+
+class Token(NamedTuple):
+    """What a client shows to come back: that it is the one, and of which epoch its numbers are."""
+
+    secret: str
+    epoch: str
+
+    @classmethod
+    def read(cls, text: str) -> Token:
+        """A token from what ``str`` made of it; of anything else, one that nobody has."""
+        secret, _, epoch = text.partition(".")
+        return cls(secret, epoch)
+
+    def __str__(self) -> str:
+        return f"{self.secret}.{self.epoch}"
+
+
+class Returns:
+    """Begins the sessions of clients that may come back.
+
+    Args:
+        runtime: this process.
+        spawn: runs something in the background.
+    """
+
+    def __init__(self, runtime: Runtime, spawn: Callable[[Coroutine[Any, Any, None]], None]) -> None:
+        self._runtime = runtime
+        self._spawn = spawn
+
+    def replaces(self, before: Session, session: Session) -> bool:
+        """Whether a new session is the same client as one that is here still, whose connection it has given up."""
+        shown = Token.read(session.recovery.token).secret.encode() if session.recovery else b""
+        return bool(before.secret) and compare_digest(before.secret, shown)
+
+    async def begin(self, session: Session, before: Session | None) -> None:
+        """Register a session, and queue what it gets first. Raises as ``Registry.register``.
+
+        Args:
+            session: the new one.
+            before: the one that it replaces here.
+        """
+        assert session.recovery is not None
+        token = Token.read(session.recovery.token)
+        back = await self._come_back(session, token) if session.recovery.token else None
+        if back is None:
+            await self._begin_anew(session)
+            return
+        session.secret = token.secret.encode()
+        missed = await self._missed(session.recovery, token, back)
+        if missed is None:
+            log.info("client %s comes back; what it missed is not known any more", session.client.uuid)
+        self._runtime.metrics.count("recovered" if missed is not None else "not_recovered")
+        self._welcome(session, back.position, missed)
+        self._spawn(self._end(session, back, before))
+
+    async def keep(self, session: Session) -> None:
+        """After its registration was renewed: Redis may have lost that it may come back."""
+        if session.secret:
+            await self._runtime.registry.keep(session.client, session.secret)
+
+    async def _come_back(self, session: Session, token: Token) -> Return | None:
+        return await self._runtime.registry.come_back(session.client, token.secret.encode())
+
+    async def _begin_anew(self, session: Session) -> None:
+        await self._runtime.registry.register(session.client)
+        session.secret = secrets.token_urlsafe(_SECRET_BYTES).encode()
+        position = await self._runtime.registry.keep(session.client, session.secret)
+        if position is None:
+            raise ClientAlreadyExists(session.client.uuid, "another node")
+        if session.recovery is not None and session.recovery.token:
+            self._runtime.metrics.count("not_recovered")
+        self._welcome(session, position, None)
+
+    async def _missed(self, asked: Recovery, token: Token, back: Return) -> Missed | None:
+        if token.epoch != back.position.epoch or asked.number > back.position.number:
+            return None
+        ends = [*(home.since for home in back.homes[1:]), back.position.number]
+        parts = [(home.node, max(home.since, asked.number), end) for home, end in zip(back.homes, ends, strict=True)]
+        wanted: list[tuple[str | None, int, int]] = [part for part in parts if part[1] < part[2]]
+        wanted.append((None, asked.number, back.position.number))
+        if asked.number < back.homes[0].since:
+            return None
+        found = await asyncio.gather(*(self._runtime.bus.replay(*part) for part in wanted))
+        whole = [part for part in found if part is not None]
+        return sorted(datum for part in whole for datum in part) if len(whole) == len(found) else None
+
+    def _welcome(self, session: Session, position: Position, missed: Missed | None) -> None:
+        protocol, client = session.protocol, session.client
+        assert isinstance(protocol, NumberedProtocol)
+        token = str(Token(session.secret.decode(), position.epoch))
+        recovered = missed is not None
+        since = session.recovery.number if recovered and session.recovery else position.number
+        welcome = protocol.encode_session(client, token=token, number=since, recovered=recovered)
+        session.begin(position.number, [welcome, *self._frames(protocol, client.uuid, missed or ())])
+
+    def _frames(self, protocol: NumberedProtocol, uuid: str, missed: Missed) -> list[bytes]:
+        frames = []
+        for number, data in missed:
+            envelope = _read(data)
+            if envelope is not None and _is_for(uuid, envelope):
+                frames.append(protocol.encode_numbered(envelope.message(), number))
+        return frames
+
+    async def _end(self, session: Session, back: Return, here: Session | None) -> None:
+        """The connection that the client has given up, where that is not known yet."""
+        if here is not None:
+            here.close(CloseCode.REPLACED, "the client has come back on another connection")
+        elif back.node != self._runtime.node:
+            close = wire.Close(session.client.uuid, back.session, CloseCode.REPLACED, "the client has come back elsewhere")
+            try:
+                await self._runtime.bus.request(
+                    back.node, wire.encode(close), timeout=self._runtime.settings.request_timeout
+                )
+            except (BrokeError, TimeoutError) as error:
+                log.debug("node %s did not close the old connection: %s", back.node, error)
+
+
+def _read(data: bytes) -> wire.Deliver | None:
+    try:
+        envelope = wire.decode(data)
+    except FrameInvalid:
+        return None
+    return envelope if isinstance(envelope, wire.Deliver) else None
+
+
+def _is_for(uuid: str, envelope: wire.Deliver) -> bool:
+    return envelope.exclude != uuid if envelope.to is None else uuid in envelope.to

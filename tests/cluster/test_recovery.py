@@ -1,0 +1,379 @@
+"""Clients that lose their connection, or their node, and come back to any node over real WebSockets."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import re
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType
+
+from endpoints import WebSocketEndpoint
+from gobroke_dist import Broke, LogicBase, LogicType, Message, Settings
+from gobroke_dist.backends.redis.connection import connect
+from gobroke_dist.keys import ClusterKeys
+from gobroke_dist.node import Node
+from gobroke_dist.roles import edge, worker
+from tests.cluster.test_processes import APP, process
+from tests.eventually import eventually
+
+
+@dataclass
+class Place:
+    """One edge, and the application that it runs."""
+
+    broke: Broke
+    node: Node
+
+    @property
+    def address(self) -> str:
+        return self.node.addresses[0]
+
+
+@dataclass
+class Visitor:
+    """A client that remembers where it was, and drops what it has seen."""
+
+    http: ClientSession
+    uuid: str
+    socket: ClientWebSocketResponse | None = None
+    token: str = ""
+    offset: int = 0
+    recovered: bool | None = None
+    got: list[Any] = field(default_factory=list)
+    repeated: int = 0
+    close_code: int | None = None
+    _reading: asyncio.Task[None] | None = None
+
+    async def connect(self, address: str) -> dict[str, Any]:
+        query = f"&session={self.token}&offset={self.offset}" if self.token else "&recover=1"
+        self.socket = await self.http.ws_connect(f"{address}?client={self.uuid}{query}")
+        welcome: dict[str, Any] = await self.socket.receive_json(timeout=5)
+        assert welcome["type"] == "welcome", welcome
+        self.token, self.recovered = welcome["session"], welcome["recovered"]
+        self.offset = max(self.offset, welcome["offset"]) if self.recovered else welcome["offset"]
+        self._reading = asyncio.create_task(self._read(self.socket))
+        return welcome
+
+    async def _read(self, socket: ClientWebSocketResponse) -> None:
+        async for one in socket:
+            if one.type is WSMsgType.TEXT:
+                frame = json.loads(one.data)
+                if frame["type"] != "message":
+                    continue
+                self.repeated += frame["offset"] <= self.offset
+                if frame["offset"] > self.offset:
+                    self.offset = frame["offset"]
+                    self.got.append(frame["data"])
+        self.close_code = socket.close_code
+
+    async def lose_connection(self) -> None:
+        """Without a goodbye."""
+        assert self.socket is not None
+        assert self.socket._response.connection is not None
+        transport = self.socket._response.connection.transport
+        assert transport is not None
+        transport.abort()
+        assert self._reading is not None
+        await self._reading
+
+
+class Many(LogicBase):
+    """A WORKER that sends a client each number that it is given."""
+
+    logic_type = LogicType.WORKER
+
+    async def run_logic(self, message: Message) -> None:
+        body = message.json()
+        await self.send_message_quickly(Message(to_client=body["to"], message_raw=json.dumps(body["n"])))
+
+
+class House:
+    """Edges of one cluster, and visitors."""
+
+    def __init__(self, settings: Settings, stack: AsyncExitStack, http: ClientSession) -> None:
+        self.settings = settings
+        self.keys = ClusterKeys(settings.prefix)
+        self._stack = stack
+        self._http = http
+
+    async def edge(self, **changes: Any) -> Place:
+        broke = Broke(WebSocketEndpoint(port=0), settings=self.settings.model_copy(update=changes))
+        broke.add_logic(Many())
+        node = await self._stack.enter_async_context(edge(broke))
+        broke._operations = node.runtime.operations
+        return Place(broke, node)
+
+    async def worker(self) -> None:
+        broke = Broke(WebSocketEndpoint(port=0), settings=self.settings)
+        broke.add_logic(Many())
+        await self._stack.enter_async_context(worker(broke))
+
+    def visitor(self, uuid: str = "ann") -> Visitor:
+        return Visitor(self._http, uuid)
+
+
+@pytest.fixture
+def settings(redis_url: str, prefix: str) -> Settings:
+    return Settings(redis_url=redis_url, prefix=prefix, threads=4, drain_timeout=5, node_lease=1.5, recovery_window=20)
+
+
+@pytest.fixture
+async def house(settings: Settings) -> AsyncIterator[House]:
+    async with AsyncExitStack() as stack, ClientSession() as http:
+        yield House(settings, stack, http)
+
+
+async def send(place: Place, number: int, uuid: str = "ann") -> None:
+    await place.broke.send_message(Message(to_client=uuid, message_raw=json.dumps(number)))
+
+
+async def send_all(place: Place, number: int) -> None:
+    await place.broke.send_message(Message(to_all=True, message_raw=json.dumps(number)))
+
+
+async def test_c7_what_was_sent_while_a_client_was_away_comes_when_it_is_back_on_another_node(house: House) -> None:
+    one, two, three = await house.edge(), await house.edge(), await house.edge()
+    ann = house.visitor()
+    welcome = await ann.connect(one.address)
+    assert welcome["recovered"] is False
+    await send(one, 1)
+    await send(two, 2)
+    await send_all(three, 3)
+    await eventually(lambda: ann.got == [1, 2, 3])
+    await ann.lose_connection()
+    await send(one, 4)
+    await send(two, 5)
+    await send_all(one, 6)
+    await send_all(three, 7)
+    welcome = await ann.connect(two.address)
+    assert (welcome["recovered"], welcome["node"]) == (True, two.node.runtime.node)
+    await eventually(lambda: ann.got == [1, 2, 3, 4, 5, 6, 7])
+    await send(one, 8)
+    await send(two, 9)
+    await eventually(lambda: ann.got == list(range(1, 10)))
+    assert ann.repeated == 0
+
+
+async def test_c7_it_comes_back_to_the_same_node(house: House) -> None:
+    one = await house.edge()
+    ann = house.visitor()
+    await ann.connect(one.address)
+    await ann.lose_connection()
+    await eventually(lambda: len(one.node.runtime.hub) == 0)
+    await send(one, 1)
+    assert (await ann.connect(one.address))["recovered"] is True
+    await eventually(lambda: ann.got == [1])
+
+
+async def test_c7_who_comes_back_before_its_old_connection_is_known_to_be_lost_replaces_it(house: House) -> None:
+    one, two = await house.edge(), await house.edge()
+    for place in (one, two):
+        ann = house.visitor(f"ann-{place.node.runtime.node}")
+        await ann.connect(one.address)
+        old = ann.socket, ann._reading
+        await send(one, 1, ann.uuid)
+        await eventually(lambda ann=ann: ann.got == [1])
+        assert (await ann.connect(place.address))["recovered"] is True
+        assert old[1] is not None
+        await asyncio.wait_for(old[1], 5)
+        assert old[0] is not None
+        assert old[0].close_code == 4503
+        await send(two, 2, ann.uuid)
+        await eventually(lambda ann=ann: ann.got == [1, 2])
+    clients = {client.uuid for client in await one.broke.get_all_clients()}
+    assert len(clients) == 2
+
+
+async def test_c7_a_token_that_is_not_the_clients_lets_nobody_in(house: House) -> None:
+    one = await house.edge()
+    ann, eve = house.visitor(), house.visitor()
+    await ann.connect(one.address)
+    eve.token = ann.token[:5] + "x" + ann.token[6:]
+    with pytest.raises(TypeError):  # it is closed before any welcome
+        await eve.connect(one.address)
+    assert eve.socket is not None
+    assert eve.socket.close_code == 4501
+    await ann.lose_connection()
+    await eventually(lambda: len(one.node.runtime.hub) == 0)
+    await send(one, 1)
+    assert (await eve.connect(one.address))["recovered"] is False  # nobody is here under this name: it is a new one
+    with pytest.raises(TypeError):
+        await ann.connect(one.address)
+    assert eve.got == []
+
+
+async def test_c7_who_says_goodbye_is_not_waited_for(house: House) -> None:
+    one = await house.edge()
+    ann = house.visitor()
+    await ann.connect(one.address)
+    assert ann.socket is not None
+    await ann.socket.close()
+    await eventually(lambda: len(one.node.runtime.hub) == 0)
+    with pytest.raises(Exception, match="ann"):
+        await send(one, 1)
+    assert (await ann.connect(one.address))["recovered"] is False
+
+
+async def test_c7_who_comes_too_late_is_told_so(house: House) -> None:
+    one = await house.edge(recovery_window=0.3)
+    ann = house.visitor()
+    await ann.connect(one.address)
+    await ann.lose_connection()
+    await eventually(lambda: len(one.node.runtime.hub) == 0)
+    await send(one, 1)
+    await asyncio.sleep(0.4)
+    assert (await ann.connect(one.address))["recovered"] is False
+    await send(one, 2)
+    await eventually(lambda: ann.got == [2])
+    await ann.lose_connection()
+
+    async def forgotten() -> bool:
+        redis = one.node.runtime._commands
+        counts = [await redis.hlen(house.keys.away), await redis.zcard(house.keys.away_until)]
+        return [*counts, await redis.hlen(house.keys.secrets)] == [0, 0, 0]
+
+    await eventually(forgotten, within=5)
+
+
+async def test_c7_never_a_part_when_the_log_has_not_kept_all(house: House) -> None:
+    one = await house.edge(log_length=100)
+    ann = house.visitor()
+    await ann.connect(one.address)
+    await ann.lose_connection()
+    await eventually(lambda: len(one.node.runtime.hub) == 0)
+    for number in range(600):
+        await send(one, number)
+    assert (await ann.connect(one.address))["recovered"] is False
+    await send(one, 7)
+    await eventually(lambda: ann.got == [7])
+
+
+async def test_c7_more_than_an_outbox_holds_comes_when_a_client_is_back(house: House) -> None:
+    one, two = await house.edge(channel_size=50), await house.edge(channel_size=50)
+    ann = house.visitor()
+    await ann.connect(one.address)
+    await ann.lose_connection()
+    await eventually(lambda: len(one.node.runtime.hub) == 0)
+    for number in range(1000):
+        await send(two, number)
+    assert (await ann.connect(two.address))["recovered"] is True
+    for number in range(1000, 1040):
+        await send(one, number)
+    await eventually(lambda: ann.got == list(range(1040)), within=5)
+
+
+async def test_c10_a_redis_that_was_emptied_is_told_to_a_client_that_comes_back(house: House) -> None:
+    one = await house.edge()
+    ann = house.visitor()
+    await ann.connect(one.address)
+    await send(one, 1)
+    await eventually(lambda: ann.got == [1])
+    redis = connect(house.settings)
+    for key in await redis.keys(f"{house.settings.prefix}:*"):
+        await redis.delete(key)
+    await redis.aclose()
+
+    async def registered() -> bool:
+        return "ann" in {client.uuid for client in await one.broke.get_all_clients()} and bool(
+            await one.node.runtime.registry.locate(["ann"])
+        )
+
+    await eventually(registered, within=5)
+    await send(one, 2)
+    await eventually(lambda: ann.got[-1:] == [2], within=5)
+    await ann.lose_connection()
+    await send(one, 3)
+    assert (await ann.connect(one.address))["recovered"] is False
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_c7_through_one_lost_connection_after_the_other_nothing_is_lost_or_repeated(
+    house: House, seed: int
+) -> None:
+    dice = random.Random(seed)
+    places = [await house.edge() for _ in range(3)]
+    await house.worker()
+    ann = house.visitor()
+    await ann.connect(dice.choice(places).address)
+
+    async def speak() -> None:
+        for number in range(400):
+            if number % 10 == 9:
+                await send_all(places[0], number)
+            else:
+                await send(places[0], number)
+            await asyncio.sleep(0.002)
+
+    speaking = asyncio.create_task(speak())
+    back = 0
+    while not speaking.done():
+        await asyncio.sleep(dice.uniform(0.005, 0.1))
+        await ann.lose_connection()
+        await asyncio.sleep(dice.choice([0, 0, 0.05]))
+        assert (await ann.connect(dice.choice(places).address))["recovered"] is True
+        back += 1
+    speaking.result()
+    await eventually(lambda: len(ann.got) >= 400, within=5)
+    assert ann.got == list(range(400))
+    assert back > 5
+
+
+async def test_c7_what_workers_send_to_a_client_that_is_away_waits_for_it(house: House) -> None:
+    one, two = await house.edge(), await house.edge()
+    await house.worker()
+    ann = house.visitor()
+    await ann.connect(one.address)
+    await ann.lose_connection()
+    for number in range(50):
+        message = Message(to_logic="many", message_raw=json.dumps({"to": "ann", "n": number}))
+        await two.broke.send_message(message)
+    await asyncio.sleep(0.3)
+    assert (await ann.connect(two.address))["recovered"] is True
+    await eventually(lambda: ann.got == list(range(50)), within=10)
+
+
+async def test_c7_a_client_whose_node_was_killed_comes_back_to_another_and_misses_nothing(
+    house: House, redis_url: str, prefix: str
+) -> None:
+    one = await house.edge()
+    ann = house.visitor()
+    environment = {"GOBROKE_REDIS_URL": redis_url, "GOBROKE_PREFIX": prefix, "GOBROKE_NODE_LEASE": "1.5"}
+    with _killable(environment) as (kill, address):
+        await ann.connect(address)
+        sent = 0
+        for _ in range(100):
+            await send(one, sent)
+            sent += 1
+        kill()
+        for _ in range(150):  # beyond its lease
+            await send(one, sent)
+            sent += 1
+            await asyncio.sleep(0.02)
+    assert ann._reading is not None
+    await ann._reading
+    assert (await ann.connect(one.address))["recovered"] is True
+    await eventually(lambda: ann.got == list(range(sent)), within=5)
+    assert ann.repeated == 0
+
+
+def _killable(environment: dict[str, str]) -> Any:
+    import contextlib
+
+    @contextlib.contextmanager
+    def running() -> Any:
+        with contextlib.suppress(AssertionError), process(
+            "gobroke_dist.cli", "edge", APP, says=r"ws://\S+", **environment
+        ) as (started, said):
+            address = re.search(r"ws://[^\s,]+", said)
+            assert address is not None
+            yield (lambda: started.send_signal(signal.SIGKILL)), address[0]
+
+    return running()
