@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 Reply = Callable[[bytes], Awaitable[None]]
 """Answers a request, once. Answering late, or a requester that is gone, is no error."""
@@ -16,6 +16,14 @@ Must not block. Should not raise: that loses the datum.
 
 Missed = Sequence[tuple[int, bytes]]
 """Data with their numbers, in order."""
+
+
+class Forwarded(NamedTuple):
+    """A client, the node that it is on by now, and the datum for it."""
+
+    uuid: str
+    node: str
+    data: bytes
 
 
 class Bus(Protocol):
@@ -54,6 +62,21 @@ class Bus(Protocol):
         """What was sent to a node, or (None) to all, after one number and up to another.
 
         None: not all of it is kept any more. Raises ``RedisUnavailable``.
+        """
+        ...
+
+    async def remains(self, node: str) -> Missed:
+        """What a node that is gone has in its log and nobody has sent on; some of it, if it is much."""
+        ...
+
+    async def forward(self, node: str, number: int, to: Sequence[Forwarded], *, gone: bool = False) -> None:
+        """Send on what ``node`` got under a number: once, whoever does it, and not what its client gets by ``replay``.
+
+        Args:
+            node: which.
+            number: of the datum there.
+            to: clients that are elsewhere by now.
+            gone: the node is gone. Then only clients that may come back are meant: others have another connection now.
         """
         ...
 

@@ -69,14 +69,13 @@ class Hub:
         session = self._sessions.get(uuid)
         return session is not None and session.recovery is not None
 
-    def deliver(self, message: Message, uuids: Iterable[str], *, number: int = 0, moved: int = 0) -> tuple[str, ...]:
+    def deliver(self, message: Message, uuids: Iterable[str], *, number: int = 0) -> tuple[str, ...]:
         """Queue a message for some local clients, encoded once per protocol. Returns who is not here.
 
         Args:
             message: what.
             uuids: for whom.
             number: its place in the order of all; 0: it has none, and goes only to clients that do not come back.
-            moved: the number that it had on the node from which it follows its client; 0: it was sent here.
         """
         frames = _Frames(message, number)
         missing: list[str] = []
@@ -84,7 +83,7 @@ class Hub:
             session = self._sessions.get(uuid)
             if session is None:
                 missing.append(uuid)
-            elif not (moved and session.has(moved)):
+            else:
                 self._push(session, frames)
         return tuple(missing)
 

@@ -39,6 +39,10 @@ class ImmediateOutlet:
         self._accepted: list[Awaitable[object]] = []
         self._dispatched: list[tuple[str, Message]] = []
 
+    @property
+    def deferred(self) -> bool:
+        return False
+
     def publish(self, node: str, data: bytes, uuids: tuple[str, ...]) -> None:
         self._published.append((self._bus.publish(node, data), uuids))
 
@@ -55,15 +59,17 @@ class ImmediateOutlet:
             self._dispatcher.dispatch_soon(logic, message)
 
     async def settled(self) -> tuple[str, ...]:
-        for logic, message in self._dispatched:
+        dispatched, self._dispatched = self._dispatched, []
+        for logic, message in dispatched:
             await self._dispatcher.dispatch(logic, message)
-        answers = [*self._accepted, *(answer for answer, _ in self._published)]
+        accepted, self._accepted = self._accepted, []
+        published, self._published = self._published, []
+        answers = [*accepted, *(answer for answer, _ in published)]
         if not answers:
             return ()
         results = await asyncio.gather(*answers, return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException):
                 raise result
-        listening = results[len(self._accepted) :]
-        pairs = zip(listening, self._published, strict=True)
+        pairs = zip(results[len(accepted) :], published, strict=True)
         return tuple(uuid for heard, (_, uuids) in pairs if not heard for uuid in uuids)

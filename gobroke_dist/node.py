@@ -15,6 +15,7 @@ from gobroke_dist.clock import SystemClock
 from gobroke_dist.directory import close_local
 from gobroke_dist.endpoint import Endpoint
 from gobroke_dist.errors import BrokeError, ClientAlreadyExists, Draining, FrameInvalid
+from gobroke_dist.following import Followers
 from gobroke_dist.logic import LogicBase, LogicType, Tick
 from gobroke_dist.message import Message
 from gobroke_dist.returning import Returns
@@ -46,6 +47,7 @@ class Node:
         self._touched: dict[str, Client] = {}
         self._unregistered: dict[str, Session] = {}
         self._returns = Returns(runtime, self._spawn)
+        self._followers = Followers(runtime)
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -66,6 +68,7 @@ class Node:
         await self.runtime.registry.join(self.runtime.member(self.addresses))
         self.runtime.keep(self._register_all)
         self.runtime.every(_WRITE_BEHIND_SECONDS, self._write_behind)
+        self.runtime.every(_WRITE_BEHIND_SECONDS, self._followers.inherit)
         self._start_tickers()
 
     async def stop(self) -> None:
@@ -157,21 +160,9 @@ class Node:
             own = envelope.origin == self.runtime.node
             self.runtime.hub.deliver_to_all(message, envelope.exclude, number=number, others_have_it=own)
             return
-        gone = self.runtime.hub.deliver(message, envelope.to, number=number, moved=envelope.moved)
+        gone = self.runtime.hub.deliver(message, envelope.to, number=number)
         if gone:
-            self._spawn(self._forward(message, gone, envelope.moved, number))
-
-    async def _forward(self, message: Message, gone: tuple[str, ...], moved: int, number: int) -> None:
-        """Follow clients that have moved to another node: once, so that there is no loop (contract R7)."""
-        located = {} if moved else await self.runtime.registry.locate(gone, away=True)
-        for uuid in gone:
-            client = located.get(uuid)
-            if client is not None and client.session and client.node == self.runtime.node:
-                self.runtime.metrics.count("kept")  # it is away, or not yet here again; the log has it
-            elif client is None:
-                self.runtime.metrics.drop("client_gone")
-            else:
-                await self.runtime.bus.publish(client.node, wire.deliver(message, [uuid], moved=number))
+            self._followers.follow(message, gone, number, hops=envelope.moved)
 
     async def _close(self, envelope: wire.Close, reply: Reply) -> None:
         done = await close_local(

@@ -30,6 +30,11 @@ class Task:
 class Outlet(Protocol):
     """Takes effects in order. Made for one message, used once."""
 
+    @property
+    def deferred(self) -> bool:
+        """Whether effects go out later, when it is not known any more whether anybody hears them."""
+        ...
+
     def publish(self, node: str, data: bytes, uuids: tuple[str, ...]) -> None:
         """Deliver to these clients, which are on another node."""
         ...
@@ -49,7 +54,8 @@ class Outlet(Protocol):
     async def settled(self) -> tuple[str, ...]:
         """Wait until all that was taken is accepted, or will be by a step that can't be left out.
 
-        Returns the recipients whose node is gone, as far as that is known by then.
+        Returns the recipients whose node does not listen, as far as that is known by then. It gets what is sent to it when
+        it listens again; if it never does, its clients are gone, or come back elsewhere.
 
         Raises:
             Unavailable: something was not accepted.

@@ -10,7 +10,7 @@ from hmac import compare_digest
 from typing import Any, NamedTuple
 
 from gobroke_dist.bus import Missed
-from gobroke_dist.errors import BrokeError, ClientAlreadyExists, FrameInvalid
+from gobroke_dist.errors import BrokeError, ClientAlreadyExists
 from gobroke_dist.registry import Position, Return
 from gobroke_dist.runtime import Runtime
 from gobroke_dist.session import CloseCode, NumberedProtocol, Recovery, Session
@@ -118,7 +118,7 @@ class Returns:
     def _frames(self, protocol: NumberedProtocol, uuid: str, missed: Missed) -> list[bytes]:
         frames = []
         for number, data in missed:
-            envelope = _read(data)
+            envelope = wire.read_delivery(data)
             if envelope is not None and _is_for(uuid, envelope):
                 frames.append(protocol.encode_numbered(envelope.message(), number))
         return frames
@@ -135,14 +135,6 @@ class Returns:
                 )
             except (BrokeError, TimeoutError) as error:
                 log.debug("node %s did not close the old connection: %s", back.node, error)
-
-
-def _read(data: bytes) -> wire.Deliver | None:
-    try:
-        envelope = wire.decode(data)
-    except FrameInvalid:
-        return None
-    return envelope if isinstance(envelope, wire.Deliver) else None
 
 
 def _is_for(uuid: str, envelope: wire.Deliver) -> bool:

@@ -87,7 +87,7 @@ class Router:
 
     async def _route(self, message: Message, outlet: Outlet) -> None:
         types = {name: self._logics[name].logic_type for name in message.to_logic if name in self._logics}
-        found = {} if message.to_all else await self._locate(message)
+        found = {} if message.to_all else await self._locate(message, trusting=not outlet.deferred)
         routed = route(message, View(node=self._node, logics=types, locations=found))
         self._refuse_bad_logics(routed)
         for_logics = [self._for_logic(name, message) for name in (*routed.dispatched, *routed.workers)]
@@ -97,17 +97,19 @@ class Router:
                 outlet.enqueue(Task(name, order_key(self._logics[name], copy), copy))
             else:
                 outlet.dispatch(name, copy)
-        gone = await outlet.settled()
-        self._report_missing(message, (*routed.missing_clients, *gone))
+        unheard = await outlet.settled()
+        if unheard:
+            await self._send_after(message, unheard, found, outlet)
+        self._report_missing(message, routed.missing_clients)
 
-    async def _locate(self, message: Message) -> dict[str, str]:
-        """Where the recipients are. One that carries its node is taken at its word; the rest is looked up at once."""
+    async def _locate(self, message: Message, *, trusting: bool) -> dict[str, str]:
+        """Where the recipients are, looked up in one trip; one that carries its node may be taken at its word."""
         found: dict[str, str] = {}
         unknown: list[str] = []
         for client in message.to_client:
             if client.uuid in self._hub:
                 found[client.uuid] = self._node
-            elif client.node and client.node != self._node:
+            elif trusting and client.node and client.node != self._node:
                 found[client.uuid] = client.node
             else:
                 unknown.append(client.uuid)
@@ -115,6 +117,18 @@ class Router:
             located = await self._registry.locate(unknown, away=True)
             found.update((uuid, client.node) for uuid, client in located.items())
         return found
+
+    async def _send_after(
+        self, message: Message, unheard: tuple[str, ...], tried: Mapping[str, str], outlet: Outlet
+    ) -> None:
+        """Their node does not listen. It has it when it listens again; who is on another node by now, gets it there."""
+        self._metrics.count("unheard", len(unheard))
+        located = await self._registry.locate(unheard, away=True)
+        for uuid, client in located.items():
+            if client.node != tried.get(uuid):
+                outlet.publish(client.node, wire.deliver(message, [uuid]), (uuid,))
+        await outlet.settled()
+        self._count_gone(uuid for uuid in unheard if uuid not in located)
 
     def _refuse_bad_logics(self, routed: Route) -> None:
         for name in routed.unknown_logics:

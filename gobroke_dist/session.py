@@ -219,7 +219,7 @@ class Session:
     def push_numbered(self, number: int, frame: bytes) -> bool:
         """As ``push``, for what has a place in the order of all. Before ``begin`` it waits, since it may be a repetition."""
         if self._begun is not None:
-            return self.has(number) or self.push(frame)
+            return number <= self._begun or self.push(frame)
         if self.ending:
             return False
         if len(self._early) >= self._limits.frames:
@@ -227,10 +227,6 @@ class Session:
             return False
         self._early.append((number, frame))
         return True
-
-    def has(self, number: int) -> bool:
-        """Whether the client has had what has this number, or gets it with its welcome."""
-        return self._begun is not None and number <= self._begun
 
     def begin(self, number: int, frames: Iterable[bytes]) -> None:
         """What the client gets first: its welcome, and all that it missed up to a number. What is beyond follows."""

@@ -24,8 +24,8 @@ class Sender(msgspec.Struct, array_like=True, frozen=True):
 class Deliver(msgspec.Struct, tag="d", array_like=True, frozen=True):
     """Deliver to these clients, or with ``to`` None to all but ``exclude``.
 
-    ``origin`` is the node whose own clients have it already; ``moved`` is the number that it had on the node from which it
-    followed its client here.
+    ``origin`` is the node whose own clients have it already; ``moved`` says how often it followed its client to
+    another node.
     """
 
     uuid: str
@@ -80,6 +80,15 @@ def decode(data: bytes) -> Envelope:
         return _decoder.decode(data)
     except (msgspec.DecodeError, RecursionError) as error:
         raise FrameInvalid(f"not an envelope of this version: {error}") from None
+
+
+def read_delivery(data: bytes) -> Deliver | None:
+    """The delivery in ``data``; None for anything else."""
+    try:
+        envelope = decode(data)
+    except FrameInvalid:
+        return None
+    return envelope if isinstance(envelope, Deliver) else None
 
 
 def deliver(message: Message, to: list[str], *, moved: int = 0) -> bytes:

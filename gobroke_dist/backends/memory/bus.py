@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from typing import TypeVar
 
 from gobroke_dist.backends.memory.cluster import MemoryCluster
-from gobroke_dist.bus import Missed, Receiver, Reply
+from gobroke_dist.bus import Forwarded, Missed, Receiver, Reply
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -45,6 +45,19 @@ class MemoryBus:
         if log and log[0].number > since + 1 and len(log) == log.maxlen:
             return None
         return [(one.number, one.data) for one in log if since < one.number <= until and one.node == node]
+
+    async def remains(self, node: str) -> Missed:
+        done = self._cluster.sent_on.get(node, 0)
+        return [(one.number, one.data) for one in self._cluster.log if one.node == node and one.number > done]
+
+    async def forward(self, node: str, number: int, to: Sequence[Forwarded], *, gone: bool = False) -> None:
+        if number <= self._cluster.sent_on.get(node, 0):
+            return
+        for uuid, there, data in to:
+            kept = uuid in self._cluster.kept
+            if not self._cluster.is_replayed(uuid, node, number) if kept else not gone:
+                self.publish(there, data)
+        self._cluster.sent_on[node] = number
 
     async def request(self, node: str, data: bytes, *, timeout: float) -> bytes:
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()

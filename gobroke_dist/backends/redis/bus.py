@@ -16,7 +16,7 @@ from gobroke_dist.backends.redis.inbox import Inbox, News, read_kept, read_news
 from gobroke_dist.backends.redis.line import Line, Word
 from gobroke_dist.backends.redis.scripts import load
 from gobroke_dist.backends.redis.subscription import Subscription
-from gobroke_dist.bus import Missed, Receiver, Reply
+from gobroke_dist.bus import Forwarded, Missed, Receiver, Reply
 from gobroke_dist.errors import FrameInvalid
 from gobroke_dist.keys import Channel, ClusterKeys
 from gobroke_dist.metrics import Metrics
@@ -26,8 +26,8 @@ from gobroke_dist.wire import channel
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
-_PUBLISH, _PROBE, _CATCH_UP, _REPLAY, _REPLY = (
-    load(__package__, name) for name in ("publish", "probe", "catch_up", "replay", "reply")
+_PUBLISH, _PROBE, _CATCH_UP, _REPLAY, _FORWARD, _REPLY = (
+    load(__package__, name) for name in ("publish", "probe", "catch_up", "replay", "forward", "reply")
 )
 _REPLAYED_AT_ONCE = 500
 _REPLY_KEPT_MS = 10_000
@@ -115,6 +115,22 @@ class RedisBus:
                     return found
                 known = post.number
                 found.append((post.number, post.data))
+
+    async def remains(self, node: str) -> Missed:
+        of = self._keys.channel(node)
+        done = await self._line.call("HGET", self._keys.heirs, node, read=lambda reply: int(reply or 0))
+        args: list[Word] = [of.field, done, _REPLAYED_AT_ONCE]
+        kept = await self._line.run(_REPLAY, [self._keys.posts, of.log], args, read=read_kept)
+        return [(post.number, post.data) for post in kept.data]
+
+    async def forward(self, node: str, number: int, to: Sequence[Forwarded], *, gone: bool = False) -> None:
+        keys = [self._keys.posts, self._keys.heirs, self._keys.secrets]
+        args: list[Word] = [node, number, int(gone), *self._kept]
+        for uuid, there, data in to:
+            at = self._keys.channel(there)
+            keys.append(at.log)
+            args += (uuid, at.field, at.name, data)
+        await self._line.run(_FORWARD, keys, args, read=int)
 
     async def request(self, node: str, data: bytes, *, timeout: float) -> bytes:
         token = uuid4().hex
