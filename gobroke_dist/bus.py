@@ -41,8 +41,11 @@ class Bus(Protocol):
         """Whether what is sent to this node arrives, as far as is known; what is sent meanwhile comes later."""
         ...
 
-    async def open(self, node: str, receive: Receiver) -> None:
-        """Start to receive what is addressed to ``node``, and broadcasts. Returns when both would arrive."""
+    async def open(self, node: str, receive: Receiver, lost: Callable[[], None] | None = None) -> None:
+        """Start to receive what is addressed to ``node``, and broadcasts. Returns when both would arrive.
+
+        ``lost`` is called when numbers begin anew: what carries the bus has lost what it had.
+        """
         ...
 
     def publish(self, node: str, data: bytes) -> Awaitable[bool]:

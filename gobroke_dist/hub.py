@@ -64,10 +64,10 @@ class Hub:
         """All local clients."""
         return [session.client for session in self._sessions.values()]
 
-    def keeps_numbers(self, uuid: str) -> bool:
-        """Whether a local client may come back: then all that it gets must have a number, and comes by the bus."""
+    def has_unnumbered(self, uuid: str) -> bool:
+        """Whether a client is here that does not come back. What others get must have a number, and comes by the bus."""
         session = self._sessions.get(uuid)
-        return session is not None and session.recovery is not None
+        return session is not None and session.recovery is None
 
     def deliver(self, message: Message, uuids: Iterable[str], *, number: int = 0) -> tuple[str, ...]:
         """Queue a message for some local clients, encoded once per protocol. Returns who is not here.

@@ -62,7 +62,7 @@ class Node:
             CouldNotCreateServer: an endpoint's address can't be used.
         """
         await self.runtime.open()
-        await self.runtime.bus.open(self.runtime.node, self._arrived)
+        await self.runtime.bus.open(self.runtime.node, self._arrived, self._returns.lost)
         for index, endpoint in enumerate(self.endpoints):
             await endpoint.start(_EndpointGateway(self, endpoint, first=index == 0))
         await self.runtime.registry.join(self.runtime.member(self.addresses))

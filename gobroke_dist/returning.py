@@ -78,7 +78,18 @@ class Returns:
     async def keep(self, session: Session) -> None:
         """After its registration was renewed: Redis may have lost that it may come back."""
         if session.secret:
-            await self._runtime.registry.keep(session.client, session.secret)
+            position = await self._runtime.registry.keep(session.client, session.secret)
+            if position is not None and position.epoch != session.epoch:
+                self._give_up(session)
+
+    def lost(self) -> None:
+        """Redis has lost what it had: who may come back is to do that now, and is told that something is missing."""
+        for session in self._runtime.hub:
+            if session.recovery is not None:
+                self._give_up(session)
+
+    def _give_up(self, session: Session) -> None:
+        session.close(CloseCode.RECOVERY_LOST, "what was sent to this client can't be recovered; connect again")
 
     async def _come_back(self, session: Session, token: Token) -> Return | None:
         return await self._runtime.registry.come_back(session.client, token.secret.encode())
@@ -109,6 +120,7 @@ class Returns:
     def _welcome(self, session: Session, position: Position, missed: Missed | None) -> None:
         protocol, client = session.protocol, session.client
         assert isinstance(protocol, NumberedProtocol)
+        session.epoch = position.epoch
         token = str(Token(session.secret.decode(), position.epoch))
         recovered = missed is not None
         since = session.recovery.number if recovered and session.recovery else position.number
@@ -128,7 +140,9 @@ class Returns:
         if here is not None:
             here.close(CloseCode.REPLACED, "the client has come back on another connection")
         elif back.node != self._runtime.node:
-            close = wire.Close(session.client.uuid, back.session, CloseCode.REPLACED, "the client has come back elsewhere")
+            close = wire.Close(
+                session.client.uuid, back.session, CloseCode.REPLACED, "the client has come back elsewhere"
+            )
             try:
                 await self._runtime.bus.request(
                     back.node, wire.encode(close), timeout=self._runtime.settings.request_timeout

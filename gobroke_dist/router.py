@@ -154,8 +154,8 @@ class Router:
             outlet.publish(node, wire.deliver(message, list(uuids)), uuids)
 
     def _deliver_here(self, uuids: tuple[str, ...], message: Message, outlet: Outlet) -> None:
-        """At once; but a client that may come back gets all that it gets in the order of the bus, which keeps it."""
-        numbered = [uuid for uuid in uuids if self._hub.keeps_numbers(uuid)]
+        """At once; but a client that may come back, or is away, gets all in the order of the bus, which keeps it."""
+        numbered = [uuid for uuid in uuids if not self._hub.has_unnumbered(uuid)]
         if numbered:
             outlet.publish(self._node, wire.deliver(message, numbered), tuple(numbered))
         direct = [uuid for uuid in uuids if uuid not in numbered] if numbered else uuids

@@ -81,9 +81,7 @@ class Runtime:
         self._commands = connect(settings)
         self._listener = connect(settings, blocking=True)
         self._lease = lease or settings.node_lease
-        self.registry: Registry = RedisRegistry(
-            self._commands, self.keys, self._lease, window=settings.recovery_window
-        )
+        self.registry: Registry = RedisRegistry(self._commands, self.keys, self._lease, window=settings.recovery_window)
         self.bus: Bus = RedisBus(self._commands, self._listener, self.keys, settings, self.metrics)
         self.producer = AsyncProducer(broker, self._commands, settings, self.metrics)
         self._threads = ThreadPoolExecutor(settings.threads, thread_name_prefix="gobroke-logic")

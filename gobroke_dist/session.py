@@ -51,6 +51,7 @@ class CloseCode(IntEnum):
     PING_TIMEOUT = 4000
     SLOW_CONSUMER = 4001
     UNAVAILABLE = 4002
+    RECOVERY_LOST = 4003
     REMOVED = 4500
     ALREADY_CONNECTED = 4501
     REFUSED = 4502
@@ -143,6 +144,7 @@ class Session:
 
     Attributes:
         secret: with which the client may come back.
+        epoch: of the numbers of its frames.
     """
 
     def __init__(
@@ -165,6 +167,7 @@ class Session:
         self._outbox_bytes = 0
         self.recovery = recovery
         self.secret = b""
+        self.epoch = ""
         self._begun: int | None = None  # the number that the client's welcome names
         self._early: list[tuple[int, bytes]] = []
         self._backlog = self._backlog_bytes = 0  # of what the client missed, and that its outbox is not full of
@@ -217,7 +220,7 @@ class Session:
         return True
 
     def push_numbered(self, number: int, frame: bytes) -> bool:
-        """As ``push``, for what has a place in the order of all. Before ``begin`` it waits, since it may be a repetition."""
+        """As ``push``, for what has a place in the order of all. Before ``begin`` it waits: it may be a repetition."""
         if self._begun is not None:
             return number <= self._begun or self.push(frame)
         if self.ending:

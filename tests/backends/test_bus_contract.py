@@ -22,7 +22,7 @@ class Node:
         self.answers = True
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def receive(self, data: bytes, reply: Reply | None) -> None:
+    def receive(self, data: bytes, reply: Reply | None, _: int) -> None:
         self.got.append(data)
         if data == b"raise":
             raise RuntimeError("a receiver that raises")

@@ -51,8 +51,14 @@ class Listening:
     def __init__(self, *, limit: int = 1000) -> None:
         self.log, self.metrics = Log(), Metrics()
         self.got: list[int] = []
+        self.lost: list[int] = []
         self.inbox = Inbox(
-            2, self.log.catch_up, lambda post: self.got.append(int(post.data)), limit=limit, metrics=self.metrics
+            2,
+            self.log.catch_up,
+            lambda post: self.got.append(int(post.data)),
+            lost=lambda: self.lost.append(len(self.got)),
+            limit=limit,
+            metrics=self.metrics,
         )
 
     async def has(self, *numbers: int) -> None:
@@ -197,6 +203,7 @@ async def test_c10_of_an_emptied_redis_all_is_new(listening: Listening) -> None:
     listening.log.post(0)
     listening.inbox.take(0, listening.log.post(0))
     await listening.has(*range(1, 51), 1, 2)
+    assert listening.lost == [50]
     assert listening.metrics.counts["bus_epochs"] == 1
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random
 import re
@@ -74,6 +75,10 @@ class Visitor:
                     self.got.append(frame["data"])
         self.close_code = socket.close_code
 
+    async def ended(self) -> None:
+        assert self._reading is not None
+        await self._reading
+
     async def lose_connection(self) -> None:
         """Without a goodbye."""
         assert self.socket is not None
@@ -81,8 +86,7 @@ class Visitor:
         transport = self.socket._response.connection.transport
         assert transport is not None
         transport.abort()
-        assert self._reading is not None
-        await self._reading
+        await self.ended()
 
 
 class Many(LogicBase):
@@ -281,17 +285,15 @@ async def test_c10_a_redis_that_was_emptied_is_told_to_a_client_that_comes_back(
         await redis.delete(key)
     await redis.aclose()
 
-    async def registered() -> bool:
-        return "ann" in {client.uuid for client in await one.broke.get_all_clients()} and bool(
-            await one.node.runtime.registry.locate(["ann"])
-        )
-
-    await eventually(registered, within=5)
+    await asyncio.wait_for(ann.ended(), 5)
+    assert ann.close_code == 4003
+    assert (await ann.connect(one.address))["recovered"] is False
     await send(one, 2)
-    await eventually(lambda: ann.got[-1:] == [2], within=5)
+    await eventually(lambda: ann.got == [1, 2])
     await ann.lose_connection()
     await send(one, 3)
-    assert (await ann.connect(one.address))["recovered"] is False
+    assert (await ann.connect(one.address))["recovered"] is True
+    await eventually(lambda: ann.got == [1, 2, 3])
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -365,13 +367,12 @@ async def test_c7_a_client_whose_node_was_killed_comes_back_to_another_and_misse
 
 
 def _killable(environment: dict[str, str]) -> Any:
-    import contextlib
-
     @contextlib.contextmanager
     def running() -> Any:
-        with contextlib.suppress(AssertionError), process(
-            "gobroke_dist.cli", "edge", APP, says=r"ws://\S+", **environment
-        ) as (started, said):
+        with (
+            contextlib.suppress(AssertionError),
+            process("gobroke_dist.cli", "edge", APP, says=r"ws://\S+", **environment) as (started, said),
+        ):
             address = re.search(r"ws://[^\s,]+", said)
             assert address is not None
             yield (lambda: started.send_signal(signal.SIGKILL)), address[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from gobroke_dist.backends.memory.cluster import MemoryCluster
@@ -29,7 +29,7 @@ class MemoryBus:
     def listening(self) -> bool:
         return True
 
-    async def open(self, node: str, receive: Receiver) -> None:
+    async def open(self, node: str, receive: Receiver, lost: Callable[[], None] | None = None) -> None:
         self._node = node
         self._cluster.receivers[node] = receive
 

@@ -10,7 +10,6 @@ from gobroke_dist.bus import Receiver
 from gobroke_dist.clock import Clock, SystemClock
 from gobroke_dist.registry import Home, Member
 
-
 LOG_LENGTH = 10_000
 """How many data are kept."""
 
@@ -103,7 +102,9 @@ class MemoryCluster:
         """Whether a client that came back has had what ``node`` got under a number, or will have it."""
         homes = self.kept[uuid].homes
         ends = [home.since for home in homes[1:]] + [self.number]
-        return number <= homes[0].since or any(home.node == node and home.since < number <= end for home, end in zip(homes, ends, strict=True))
+        return number <= homes[0].since or any(
+            home.node == node and home.since < number <= end for home, end in zip(homes, ends, strict=True)
+        )
 
     def send(self, node: str | None, data: bytes) -> int:
         """Keep a datum for a node, or for all. Returns its number."""

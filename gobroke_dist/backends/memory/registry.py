@@ -12,7 +12,6 @@ from gobroke_dist.client import Client
 from gobroke_dist.errors import ClientAlreadyExists, NotRunning, RedisUnavailable
 from gobroke_dist.registry import Home, Member, Page, Position, Return
 
-
 _EPOCH = "memory"
 
 

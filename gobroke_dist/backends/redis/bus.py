@@ -68,12 +68,13 @@ class RedisBus:
     def listening(self) -> bool:
         return self._subscription is None or self._subscription.listening
 
-    async def open(self, node: str, receive: Receiver) -> None:
+    async def open(self, node: str, receive: Receiver, lost: Callable[[], None] | None = None) -> None:
         channels = [self._keys.channel(node), self._keys.everyone]
         inbox = Inbox(
             len(channels),
             partial(self._catch_up, channels),
             lambda post: self._deliver(receive, post.data, None, post.number),
+            lost=lost or (lambda: None),
             limit=self._settings.log_length,
             metrics=self._metrics,
         )
