@@ -8,22 +8,40 @@ from typing import NamedTuple, Protocol
 Reply = Callable[[bytes], Awaitable[None]]
 """Answers a request, once. Answering late, or a requester that is gone, is no error."""
 
-Receiver = Callable[[bytes, Reply | None, int], None]
-"""Gets each arriving datum, in order, on the event loop, with its number in the order of all; a request has 0.
-
-Must not block. Should not raise: that loses the datum.
-"""
-
 Missed = Sequence[tuple[int, bytes]]
 """Data with their numbers, in order."""
 
 
-class Forwarded(NamedTuple):
-    """A client, the node that it is on by now, and the datum for it."""
+class Published(NamedTuple):
+    """What became of a datum for a node.
 
-    uuid: str
-    node: str
+    Attributes:
+        heard: whether the node listens at this moment; if not, it has the datum when it does again.
+        moved: clients that are not on that node any more: then nothing was published.
+    """
+
+    heard: bool
+    moved: tuple[str, ...] = ()
+
+
+class Arrival(NamedTuple):
+    """A datum.
+
+    Attributes:
+        data: it.
+        number: its place in the order of all; 0: it has none.
+        complete: those of its clients that are not here have it from elsewhere.
+        reply: takes the answer, if somebody waits for one.
+    """
+
     data: bytes
+    number: int = 0
+    complete: bool = False
+    reply: Reply | None = None
+
+
+Receiver = Callable[[Arrival], None]
+"""Gets each arriving datum, in order, on the event loop. Must not block. Should not raise: that loses the datum."""
 
 
 class Bus(Protocol):
@@ -41,15 +59,15 @@ class Bus(Protocol):
         """Whether what is sent to this node arrives, as far as is known; what is sent meanwhile comes later."""
         ...
 
-    async def open(self, node: str, receive: Receiver, lost: Callable[[], None] | None = None) -> None:
+    async def open(self, node: str, receive: Receiver, lost: Callable[[str], None] | None = None) -> None:
         """Start to receive what is addressed to ``node``, and broadcasts. Returns when both would arrive.
 
-        ``lost`` is called when numbers begin anew: what carries the bus has lost what it had.
+        ``lost`` is called with the new epoch when numbers begin anew: what carries the bus has lost what it had.
         """
         ...
 
-    def publish(self, node: str, data: bytes) -> Awaitable[bool]:
-        """Send to one node. The awaitable: whether it listens at this moment.
+    def publish(self, node: str, data: bytes, to: Sequence[str] = ()) -> Awaitable[Published]:
+        """Send to one node, if the clients ``to`` are all there, or are waited for there. See ``Published``.
 
         Raises (when awaited):
             RedisUnavailable: it is not known to have been sent.
@@ -65,21 +83,6 @@ class Bus(Protocol):
         """What was sent to a node, or (None) to all, after one number and up to another.
 
         None: not all of it is kept any more. Raises ``RedisUnavailable``.
-        """
-        ...
-
-    async def remains(self, node: str) -> Missed:
-        """What a node that is gone has in its log and nobody has sent on; some of it, if it is much."""
-        ...
-
-    async def forward(self, node: str, number: int, to: Sequence[Forwarded], *, gone: bool = False) -> None:
-        """Send on what ``node`` got under a number: once, whoever does it, and not what its client gets by ``replay``.
-
-        Args:
-            node: which.
-            number: of the datum there.
-            to: clients that are elsewhere by now.
-            gone: the node is gone. Then only clients that may come back are meant: others have another connection now.
         """
         ...
 

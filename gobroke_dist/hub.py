@@ -65,17 +65,20 @@ class Hub:
         return [session.client for session in self._sessions.values()]
 
     def has_unnumbered(self, uuid: str) -> bool:
-        """Whether a client is here that does not come back. What others get must have a number, and comes by the bus."""
+        """Whether a client is here that does not come back. What others get has a number, and comes by the bus."""
         session = self._sessions.get(uuid)
         return session is not None and session.recovery is None
 
-    def deliver(self, message: Message, uuids: Iterable[str], *, number: int = 0) -> tuple[str, ...]:
+    def deliver(
+        self, message: Message, uuids: Iterable[str], *, number: int = 0, moved: bool = False
+    ) -> tuple[str, ...]:
         """Queue a message for some local clients, encoded once per protocol. Returns who is not here.
 
         Args:
             message: what.
             uuids: for whom.
             number: its place in the order of all; 0: it has none, and goes only to clients that do not come back.
+            moved: it followed its client from another node. Who has come back has had it from there.
         """
         frames = _Frames(message, number)
         missing: list[str] = []
@@ -83,7 +86,7 @@ class Hub:
             session = self._sessions.get(uuid)
             if session is None:
                 missing.append(uuid)
-            else:
+            elif not (moved and session.recovery is not None):
                 self._push(session, frames)
         return tuple(missing)
 

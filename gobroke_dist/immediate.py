@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from typing import Protocol
+from typing import Protocol, cast
 
-from gobroke_dist.bus import Bus
+from gobroke_dist.bus import Bus, Published
 from gobroke_dist.dispatcher import Dispatcher
 from gobroke_dist.message import Message
 from gobroke_dist.outlet import Task
@@ -35,7 +35,7 @@ class ImmediateOutlet:
         self._producer = producer
         self._dispatcher = dispatcher
         self._from_client = from_client
-        self._published: list[tuple[Awaitable[bool], tuple[str, ...]]] = []
+        self._published: list[tuple[Awaitable[Published], tuple[str, ...]]] = []
         self._accepted: list[Awaitable[object]] = []
         self._dispatched: list[tuple[str, Message]] = []
 
@@ -44,7 +44,7 @@ class ImmediateOutlet:
         return False
 
     def publish(self, node: str, data: bytes, uuids: tuple[str, ...]) -> None:
-        self._published.append((self._bus.publish(node, data), uuids))
+        self._published.append((self._bus.publish(node, data, uuids), uuids))
 
     def broadcast(self, data: bytes) -> None:
         self._accepted.append(self._bus.broadcast(data))
@@ -71,5 +71,6 @@ class ImmediateOutlet:
         for result in results:
             if isinstance(result, BaseException):
                 raise result
-        pairs = zip(results[len(accepted) :], published, strict=True)
-        return tuple(uuid for heard, (_, uuids) in pairs if not heard for uuid in uuids)
+        outcomes = cast("list[Published]", results[len(accepted) :])
+        pairs = zip(outcomes, published, strict=True)
+        return tuple(uuid for published, (_, uuids) in pairs if published.moved for uuid in uuids)

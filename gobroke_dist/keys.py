@@ -80,11 +80,6 @@ class ClusterKeys:
         """ZSET node -> when the last client of a node that is gone was removed, in milliseconds of Redis' own clock."""
         return f"{self.prefix}:retired"
 
-    @property
-    def heirs(self) -> str:
-        """HASH node -> number of the last datum in its log that was sent on to where its client is by now."""
-        return f"{self.prefix}:heirs"
-
     def channel(self, node: str) -> Channel:
         """Of one node."""
         return Channel(f"{self.prefix}:node:{node}", f"{self.prefix}:log:node:{node}", node)

@@ -8,14 +8,13 @@ from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from functools import partial
 
-from gobroke_dist.bus import Reply
+from gobroke_dist.bus import Arrival, Reply
 from gobroke_dist.calling import Calling
 from gobroke_dist.client import Client
 from gobroke_dist.clock import SystemClock
 from gobroke_dist.directory import close_local
 from gobroke_dist.endpoint import Endpoint
 from gobroke_dist.errors import BrokeError, ClientAlreadyExists, Draining, FrameInvalid
-from gobroke_dist.following import Followers
 from gobroke_dist.logic import LogicBase, LogicType, Tick
 from gobroke_dist.message import Message
 from gobroke_dist.returning import Returns
@@ -47,7 +46,6 @@ class Node:
         self._touched: dict[str, Client] = {}
         self._unregistered: dict[str, Session] = {}
         self._returns = Returns(runtime, self._spawn)
-        self._followers = Followers(runtime)
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -68,7 +66,6 @@ class Node:
         await self.runtime.registry.join(self.runtime.member(self.addresses))
         self.runtime.keep(self._register_all)
         self.runtime.every(_WRITE_BEHIND_SECONDS, self._write_behind)
-        self.runtime.every(_WRITE_BEHIND_SECONDS, self._followers.inherit)
         self._start_tickers()
 
     async def stop(self) -> None:
@@ -143,26 +140,36 @@ class Node:
 
     # --- what arrives from other nodes -------------------------------------------
 
-    def _arrived(self, data: bytes, reply: Reply | None, number: int) -> None:
+    def _arrived(self, arrival: Arrival) -> None:
         try:
-            envelope = wire.decode(data)
+            envelope = wire.decode(arrival.data)
         except FrameInvalid:
             self.runtime.metrics.drop("bad_datum")
             return
         if isinstance(envelope, wire.Deliver):
-            self._deliver(envelope, number)
-        elif isinstance(envelope, wire.Close) and reply is not None:
-            self._spawn(self._close(envelope, reply))
+            self._deliver(envelope, arrival)
+        elif isinstance(envelope, wire.Close) and arrival.reply is not None:
+            self._spawn(self._close(envelope, arrival.reply))
 
-    def _deliver(self, envelope: wire.Deliver, number: int) -> None:
-        message = envelope.message()
+    def _deliver(self, envelope: wire.Deliver, arrival: Arrival) -> None:
+        message, hub = envelope.message(), self.runtime.hub
         if envelope.to is None:
             own = envelope.origin == self.runtime.node
-            self.runtime.hub.deliver_to_all(message, envelope.exclude, number=number, others_have_it=own)
+            hub.deliver_to_all(message, envelope.exclude, number=arrival.number, others_have_it=own)
             return
-        gone = self.runtime.hub.deliver(message, envelope.to, number=number)
-        if gone:
-            self._followers.follow(message, gone, number, hops=envelope.moved)
+        gone = hub.deliver(message, envelope.to, number=arrival.number, moved=envelope.moved)
+        if gone and not arrival.complete:
+            self._spawn(self._forward(message, gone, moved=envelope.moved))
+
+    async def _forward(self, message: Message, gone: tuple[str, ...], *, moved: bool) -> None:
+        """Follow clients that have moved to another node meanwhile: once, so that there is no loop (contract R7)."""
+        located = {} if moved else await self.runtime.registry.locate(gone, away=True)
+        here = [uuid for uuid, client in located.items() if client.node == self.runtime.node]
+        self.runtime.metrics.count("kept", len(here))  # away, or not yet here again: the log has it
+        self.runtime.metrics.drop("client_gone", len(gone) - len(located))
+        for uuid in located.keys() - set(here):
+            data = wire.deliver(message, [uuid], moved=True)
+            await self.runtime.bus.publish(located[uuid].node, data, (uuid,))
 
     async def _close(self, envelope: wire.Close, reply: Reply) -> None:
         done = await close_local(

@@ -54,8 +54,7 @@ class Outlet(Protocol):
     async def settled(self) -> tuple[str, ...]:
         """Wait until all that was taken is accepted, or will be by a step that can't be left out.
 
-        Returns the recipients whose node does not listen, as far as that is known by then. It gets what was sent when
-        it listens again; if it never does, its clients are gone, or come back elsewhere.
+        Returns the recipients that are not where they were taken to be, and were sent nothing.
 
         Raises:
             Unavailable: something was not accepted.

@@ -85,11 +85,6 @@ class Registry(Protocol):
     again. Ghosts are removed from storage by whichever member renews next, in bounded steps.
     """
 
-    @property
-    def retired(self) -> Sequence[str]:
-        """Nodes that are gone since not long, as the last ``renew`` found them."""
-        ...
-
     async def join(self, member: Member) -> None:
         """Take a lease for this process."""
         ...

@@ -82,10 +82,10 @@ class Returns:
             if position is not None and position.epoch != session.epoch:
                 self._give_up(session)
 
-    def lost(self) -> None:
+    def lost(self, epoch: str) -> None:
         """Redis has lost what it had: who may come back is to do that now, and is told that something is missing."""
         for session in self._runtime.hub:
-            if session.recovery is not None:
+            if session.epoch and session.epoch != epoch:
                 self._give_up(session)
 
     def _give_up(self, session: Session) -> None:
@@ -152,4 +152,6 @@ class Returns:
 
 
 def _is_for(uuid: str, envelope: wire.Deliver) -> bool:
-    return envelope.exclude != uuid if envelope.to is None else uuid in envelope.to
+    if envelope.to is None:
+        return envelope.exclude != uuid
+    return uuid in envelope.to and not envelope.moved

@@ -16,6 +16,8 @@ from gobroke_dist.registry import Registry
 from gobroke_dist.routing import Route, View, route
 from gobroke_dist.wire import node as wire
 
+_MOVES = 5  # how often a client may move while a message is on its way to it
+
 
 class Router:
     """Routes the messages that enter the system in this process.
@@ -97,10 +99,8 @@ class Router:
                 outlet.enqueue(Task(name, order_key(self._logics[name], copy), copy))
             else:
                 outlet.dispatch(name, copy)
-        unheard = await outlet.settled()
-        if unheard:
-            await self._send_after(message, unheard, found, outlet)
-        self._report_missing(message, routed.missing_clients)
+        missing = await self._send_after(message, await outlet.settled(), outlet)
+        self._report_missing(message, (*routed.missing_clients, *missing))
 
     async def _locate(self, message: Message, *, trusting: bool) -> dict[str, str]:
         """Where the recipients are, looked up in one trip; one that carries its node may be taken at its word."""
@@ -118,17 +118,18 @@ class Router:
             found.update((uuid, client.node) for uuid, client in located.items())
         return found
 
-    async def _send_after(
-        self, message: Message, unheard: tuple[str, ...], tried: Mapping[str, str], outlet: Outlet
-    ) -> None:
-        """Their node does not listen. It has it when it listens again; who is on another node by now, gets it there."""
-        self._metrics.count("unheard", len(unheard))
-        located = await self._registry.locate(unheard, away=True)
-        for uuid, client in located.items():
-            if client.node != tried.get(uuid):
+    async def _send_after(self, message: Message, moved: tuple[str, ...], outlet: Outlet) -> tuple[str, ...]:
+        """Some were not where they were taken to be: send it to where they are. Returns who is nowhere."""
+        missing: list[str] = []
+        for _ in range(_MOVES):
+            if not moved:
+                break
+            located = await self._registry.locate(moved, away=True)
+            missing += (uuid for uuid in moved if uuid not in located)
+            for uuid, client in located.items():
                 outlet.publish(client.node, wire.deliver(message, [uuid]), (uuid,))
-        await outlet.settled()
-        self._count_gone(uuid for uuid in unheard if uuid not in located)
+            moved = await outlet.settled()
+        return (*missing, *moved)
 
     def _refuse_bad_logics(self, routed: Route) -> None:
         for name in routed.unknown_logics:

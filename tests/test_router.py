@@ -75,7 +75,8 @@ class Notes:
         self.taken.append(("dispatch", logic, message.message_raw))
 
     async def settled(self) -> tuple[str, ...]:
-        return self._gone
+        gone, self._gone = self._gone, ()
+        return gone
 
 
 class Setting:

@@ -56,10 +56,19 @@ class Item(NamedTuple):
 
 
 class Publication(NamedTuple):
-    """A datum for the clients of one node, or of all."""
+    """A datum for clients of one node, or of all.
+
+    Attributes:
+        channel: the node's.
+        data: it.
+        head: what the registrations of the node's clients begin with.
+        to: the clients; by then they may be elsewhere. Empty: whoever is there.
+    """
 
     channel: Channel
     data: bytes
+    head: bytes = b""
+    to: tuple[str, ...] = ()
 
 
 Effect = Publication | Parcel

@@ -122,6 +122,7 @@ class _Sheet:
             if isinstance(effect, Publication):
                 channel = effect.channel
                 args += ("p", self._log_of(channel), channel.field, channel.name, *self._kept, effect.data)
+                args += (effect.head, len(effect.to), *effect.to)
             else:
                 queue = QueueKeys(self._queue.prefix, effect.queue)
                 args += ("e", self._first_key(queue), *place_args(effect, self._lane(queue, effect.key)))
@@ -132,12 +133,13 @@ class _Sheet:
         return len(self.keys)
 
     def _log_of(self, channel: Channel) -> int:
-        """The index of the posts' key, which the channel's log follows."""
+        """The index of the posts' key, which the channel's log, the clients and those that are away follow."""
         first = self._first_of.get(channel.log)
         if first is None:
             first = len(self.keys) + 1
             self._first_of = {**self._first_of, channel.log: first}
-            self.keys += (ClusterKeys(self._queue.prefix).posts, channel.log)
+            keys = ClusterKeys(self._queue.prefix)
+            self.keys += (keys.posts, channel.log, keys.clients, keys.away)
         return first
 
     def _first_key(self, queue: QueueKeys) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from gobroke_dist.backends.registration import node_head
 from gobroke_dist.keys import ClusterKeys
 from gobroke_dist.message import Message
 from gobroke_dist.outlet import Task
@@ -31,7 +32,7 @@ class Transaction:
         return True
 
     def publish(self, node: str, data: bytes, uuids: tuple[str, ...]) -> None:
-        self.effects.append(Publication(self.keys.channel(node), data))
+        self.effects.append(Publication(self.keys.channel(node), data, node_head(node), uuids))
 
     def broadcast(self, data: bytes) -> None:
         self.effects.append(Publication(self.keys.everyone, data))

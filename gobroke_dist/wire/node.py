@@ -24,8 +24,8 @@ class Sender(msgspec.Struct, array_like=True, frozen=True):
 class Deliver(msgspec.Struct, tag="d", array_like=True, frozen=True):
     """Deliver to these clients, or with ``to`` None to all but ``exclude``.
 
-    ``origin`` is the node whose own clients have it already; ``moved`` says how often it followed its client to
-    another node.
+    ``origin`` is the node whose own clients have it already; ``moved`` says that it followed its client here. Who comes
+    back has had it then.
     """
 
     uuid: str
@@ -34,7 +34,7 @@ class Deliver(msgspec.Struct, tag="d", array_like=True, frozen=True):
     metadata: dict[str, Any]
     to: list[str] | None
     exclude: str | None = None
-    moved: int = 0
+    moved: bool = False
     origin: str = ""
 
     def message(self) -> Message:
@@ -91,7 +91,7 @@ def read_delivery(data: bytes) -> Deliver | None:
     return envelope if isinstance(envelope, Deliver) else None
 
 
-def deliver(message: Message, to: list[str], *, moved: int = 0) -> bytes:
+def deliver(message: Message, to: list[str], *, moved: bool = False) -> bytes:
     """The bytes that carry ``message`` to these clients of another node."""
     return encode(Deliver(message.uuid, _sender(message), message.message_raw, message.metadata, to, moved=moved))
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gobroke_dist.bus import Bus, Reply
+from gobroke_dist.bus import Arrival, Bus, Published, Reply
 from tests.backends.places import Place
 from tests.eventually import eventually
 
@@ -22,7 +22,8 @@ class Node:
         self.answers = True
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def receive(self, data: bytes, reply: Reply | None, _: int) -> None:
+    def receive(self, arrival: Arrival) -> None:
+        data, reply = arrival.data, arrival.reply
         self.got.append(data)
         if data == b"raise":
             raise RuntimeError("a receiver that raises")
@@ -46,8 +47,8 @@ async def nodes(place: Place) -> AsyncIterator[list[Node]]:
 
 
 async def test_r4_a_publish_reaches_its_node_alone(nodes: list[Node]) -> None:
-    assert await nodes[0].bus.publish("n1", b"one") is True
-    assert await nodes[0].bus.publish("n0", b"self") is True
+    assert await nodes[0].bus.publish("n1", b"one") == Published(True)
+    assert await nodes[0].bus.publish("n0", b"self") == Published(True)
     await eventually(lambda: nodes[1].got == [b"one"] and nodes[0].got == [b"self"])
     assert await nodes[0].bus.broadcast(b"end") == 3
     await eventually(lambda: all(node.got[-1:] == [b"end"] for node in nodes))
@@ -55,7 +56,7 @@ async def test_r4_a_publish_reaches_its_node_alone(nodes: list[Node]) -> None:
 
 
 async def test_r4_a_publish_to_nobody_says_so(nodes: list[Node]) -> None:
-    assert await nodes[0].bus.publish("nowhere", b"one") is False
+    assert await nodes[0].bus.publish("nowhere", b"one") == Published(False)
 
 
 async def test_r5_what_one_node_sends_arrives_in_order(nodes: list[Node]) -> None:

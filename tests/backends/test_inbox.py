@@ -56,7 +56,7 @@ class Listening:
             2,
             self.log.catch_up,
             lambda post: self.got.append(int(post.data)),
-            lost=lambda: self.lost.append(len(self.got)),
+            lost=lambda _: self.lost.append(len(self.got)),
             limit=limit,
             metrics=self.metrics,
         )

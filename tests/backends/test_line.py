@@ -52,7 +52,7 @@ async def test_c8_a_subscription_survives_a_redis_that_was_frozen(server: Embedd
     place = RedisPlace(Settings(prefix=prefix, redis_url=server.url, redis_timeout=0.2))
     bus = place.bus()
     got: list[bytes] = []
-    await bus.open("n1", lambda data, *_: got.append(data))
+    await bus.open("n1", lambda arrival: got.append(arrival.data))
     assert server.pid is not None
     os.kill(server.pid, signal.SIGSTOP)
     await eventually(lambda: not bus.listening)

@@ -16,6 +16,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from gobroke_dist.backends.redis.bus import RedisBus
 from gobroke_dist.backends.redis.connection import connect
+from gobroke_dist.bus import Published
 from gobroke_dist.errors import QueueFull, RedisUnavailable
 from gobroke_dist.settings import Settings
 from tests.backends.places import RedisPlace
@@ -56,7 +57,7 @@ async def arrives(bus: RedisBus, node: str, got: list[bytes], data: bytes) -> No
 
 async def test_c8_a_cut_subscription_comes_back_and_leaks_no_connection(real: RedisPlace, bus: RedisBus) -> None:
     got: list[bytes] = []
-    await bus.open("n1", lambda data, *_: got.append(data))
+    await bus.open("n1", lambda arrival: got.append(arrival.data))
     for attempt in range(3):
         (before,) = await listeners(real)
         await real.redis.execute_command("CLIENT KILL", "ID", before, "TYPE", "pubsub")
@@ -72,10 +73,10 @@ async def test_c8_a_peer_that_went_silent_is_noticed(relay: Relay, prefix: str) 
     place = RedisPlace(Settings(prefix=prefix, redis_url=relay.url, redis_timeout=0.2))
     listening, sending = place.bus(), place.bus()
     got: list[bytes] = []
-    await listening.open("n1", lambda data, *_: got.append(data))
+    await listening.open("n1", lambda arrival: got.append(arrival.data))
     await arrives(sending, "n1", got, b"before")
     relay.go_deaf()
-    assert not isinstance((await asyncio.gather(sending.publish("n1", b"lost"), return_exceptions=True))[0], bool)
+    assert not isinstance((await asyncio.gather(sending.publish("n1", b"lost"), return_exceptions=True))[0], Published)
     await arrives(sending, "n1", got, b"after")
     assert place.metrics.counts["bus_reconnects"] == 1
     await eventually(lambda: relay.connections == 3)  # the subscription and two for commands, and no deaf one
@@ -86,7 +87,7 @@ async def test_c8_a_peer_that_went_silent_is_noticed(relay: Relay, prefix: str) 
 async def test_an_idle_subscription_stays(relay: Relay, prefix: str) -> None:
     place = RedisPlace(Settings(prefix=prefix, redis_url=relay.url, redis_timeout=0.05))
     bus = place.bus()
-    await bus.open("n1", lambda data, *_: None)
+    await bus.open("n1", lambda _: None)
 
     async def probes() -> int:
         stats = await place.redis.info("commandstats")
@@ -107,7 +108,7 @@ async def test_w18_a_publish_whose_reply_was_lost_is_not_sent_again(
     real: RedisPlace, bus: RedisBus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     got: list[bytes] = []
-    await bus.open("n1", lambda data, *_: got.append(data))
+    await bus.open("n1", lambda arrival: got.append(arrival.data))
     execute = Pipeline.execute
 
     async def cut(self: Pipeline, raise_on_error: bool = True) -> list[Any]:
@@ -127,9 +128,9 @@ async def test_w14_past_its_limit_a_publish_is_refused(real: RedisPlace) -> None
     settings = real.settings.model_copy(update={"pending_limit": 5})
     bus = RedisBus(real.client(), real.client(blocking=True), real.keys, settings, real.metrics)
     outcomes = await asyncio.gather(*(bus.publish("n1", b"x") for _ in range(8)), return_exceptions=True)
-    assert outcomes[:5] == [False] * 5
+    assert outcomes[:5] == [Published(False)] * 5
     assert [type(one) for one in outcomes[5:]] == [QueueFull] * 3
-    assert await bus.publish("n1", b"x") is False
+    assert await bus.publish("n1", b"x") == Published(False)
 
 
 async def test_a_failure_that_nobody_awaits_is_not_reported_as_unseen(tmp_path: Path, prefix: str) -> None:
@@ -151,14 +152,14 @@ async def test_c8_without_redis_every_call_says_so(tmp_path: Path, prefix: str) 
         with pytest.raises(RedisUnavailable):
             await call
     with pytest.raises(RedisUnavailable):
-        await bus.open("n1", lambda data, *_: None)
+        await bus.open("n1", lambda _: None)
     await bus.close()
     await place.close()
 
 
 async def test_a_datum_of_somebody_else_is_counted_and_dropped(real: RedisPlace, bus: RedisBus) -> None:
     got: list[bytes] = []
-    await bus.open("n1", lambda data, *_: got.append(data))
+    await bus.open("n1", lambda arrival: got.append(arrival.data))
     await real.redis.publish(real.keys.channel("n1").name, b"\x07foreign")
     await bus.publish("n1", b"end")
     await eventually(lambda: got == [b"end"])
@@ -166,7 +167,7 @@ async def test_a_datum_of_somebody_else_is_counted_and_dropped(real: RedisPlace,
 
 
 async def test_r8_a_receiver_that_raises_is_counted(real: RedisPlace, bus: RedisBus) -> None:
-    def receive(data: bytes, *_: object) -> None:
+    def receive(_: object) -> None:
         raise RuntimeError("no")
 
     await bus.open("n1", receive)
@@ -192,7 +193,7 @@ async def test_r5_what_one_turn_of_the_loop_publishes_is_one_trip(
 async def test_c11_a_request_that_is_given_up_leaves_no_key_and_no_waiting_client(
     real: RedisPlace, bus: RedisBus
 ) -> None:
-    await bus.open("n1", lambda data, *_: None)
+    await bus.open("n1", lambda _: None)
     with pytest.raises(TimeoutError):
         await bus.request("n1", b"?", timeout=0.1)
 
@@ -207,7 +208,7 @@ async def test_c8_a_node_whose_subscription_is_cut_again_and_again_misses_nothin
     real: RedisPlace, bus: RedisBus
 ) -> None:
     got: list[int] = []
-    await bus.open("n1", lambda data, *_: got.append(int(data)))
+    await bus.open("n1", lambda arrival: got.append(int(arrival.data)))
     sending = real.bus()
     cuts = 0
     for number in range(3000):
@@ -225,7 +226,7 @@ async def test_c8_a_node_whose_subscription_is_cut_again_and_again_misses_nothin
 
 async def test_c8_what_was_the_last_before_a_silence_arrives_after_a_cut(real: RedisPlace, bus: RedisBus) -> None:
     got: list[bytes] = []
-    await bus.open("n1", lambda data, *_: got.append(data))
+    await bus.open("n1", lambda arrival: got.append(arrival.data))
     (listener,) = await listeners(real)
     await real.redis.execute_command("CLIENT KILL", "ID", listener)
     await bus.publish("n1", b"last")
@@ -240,9 +241,9 @@ async def test_c8_a_subscriber_that_is_deaf_while_it_looks_healthy_is_found_and_
     through_relay = connect(real.settings.model_copy(update={"redis_url": relay.url}), blocking=True)
     bus = RedisBus(real.client(), through_relay, real.keys, real.settings, real.metrics)
     got: list[bytes] = []
-    await bus.open("n1", lambda data, *_: got.append(data))
+    await bus.open("n1", lambda arrival: got.append(arrival.data))
     relay.go_deaf()
-    assert await bus.publish("n1", b"missed") is True  # Redis takes it for a healthy one, too
+    assert (await bus.publish("n1", b"missed")).heard  # Redis takes it for a healthy one, too
     await eventually(lambda: got == [b"missed"], within=5)
     assert real.metrics.counts["bus_reconnects"] == 1
     await bus.close()
@@ -251,7 +252,7 @@ async def test_c8_a_subscriber_that_is_deaf_while_it_looks_healthy_is_found_and_
 
 async def test_c10_of_a_redis_that_was_emptied_all_that_follows_arrives(real: RedisPlace, bus: RedisBus) -> None:
     got: list[bytes] = []
-    await bus.open("n1", lambda data, *_: got.append(data))
+    await bus.open("n1", lambda arrival: got.append(arrival.data))
     for number in range(20):
         await bus.publish("n1", b"%d" % number)
     await real.redis.delete(real.keys.posts, real.keys.channel("n1").log, real.keys.everyone.log)
@@ -264,7 +265,7 @@ async def test_c10_of_a_redis_that_was_emptied_all_that_follows_arrives(real: Re
 
 async def test_c10_a_redis_of_an_older_state_is_noticed(real: RedisPlace, bus: RedisBus) -> None:
     got: list[bytes] = []
-    await bus.open("n1", lambda data, *_: got.append(data))
+    await bus.open("n1", lambda arrival: got.append(arrival.data))
     for number in range(10):
         await bus.publish("n1", b"%d" % number)
     older = await real.redis.dump(real.keys.posts), await real.redis.dump(real.keys.channel("n1").log)

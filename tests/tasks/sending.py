@@ -5,6 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import redis
+
+from gobroke_dist.backends.registration import encode
+from gobroke_dist.client import Client
+from gobroke_dist.keys import ClusterKeys
 from gobroke_dist.message import Message
 from gobroke_dist.outlet import Task
 from gobroke_dist.tasks.actors import to_dramatiq
@@ -15,6 +20,11 @@ def task(key: str | None, number: int, *, logic: str = "chat", uuid: str | None 
     """A task whose payload holds its key and number."""
     raw = json.dumps({"key": key, "n": number, **more})
     return Task(logic, key, Message(to_logic=logic, message_raw=raw, uuid=uuid))
+
+
+def register(client: redis.Redis, prefix: str, node: str, uuid: str) -> None:
+    """A client of a node, as the registry keeps it."""
+    client.hset(ClusterKeys(prefix).clients, uuid, encode(Client(uuid=uuid, node=node, session="s")))
 
 
 def send(broker: OrderedBroker, key: str | None, number: int, **more: Any) -> None:

@@ -17,10 +17,11 @@ from gobroke_dist.tasks.wire import Wire
 from gobroke_dist.wire import channel
 from tests.eventually import eventually_sync
 from tests.tasks.conftest import Chat, Journal, declare, working
-from tests.tasks.sending import send, task
+from tests.tasks.sending import register, send, task
 
 
 def listen(client: redis.Redis, prefix: str) -> redis.client.PubSub:
+    register(client, prefix, "n1", "c")
     subscription = client.pubsub()
     subscription.subscribe(ClusterKeys(prefix).channel("n1").name, ClusterKeys(prefix).everyone.name)
     for _ in range(2):
@@ -31,7 +32,7 @@ def listen(client: redis.Redis, prefix: str) -> redis.client.PubSub:
 def heard(subscription: redis.client.PubSub) -> list[bytes]:
     found = []
     while (message := subscription.get_message(timeout=0.1)) is not None:
-        found.append(channel.read(message["data"]).data)
+        found.append(channel.read(message["data"]).data[1:])
     return found
 
 

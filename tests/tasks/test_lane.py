@@ -27,7 +27,7 @@ from gobroke_dist.tasks.transaction import Transaction
 from tests.eventually import eventually_sync
 from tests.tasks.conftest import Chat, Journal, working
 from tests.tasks.proxy import Proxy
-from tests.tasks.sending import send, task
+from tests.tasks.sending import register, send, task
 from tests.tasks.test_commit import heard, listen
 from tests.tasks.test_order import Hooks
 
@@ -247,6 +247,7 @@ def test_w7_what_a_failed_run_on_the_loop_sent_is_never_seen(
 
     declare(broker, handle)
     with client.pubsub() as subscription:
+        register(client, prefix, "n1", "c")
         subscription.subscribe(ClusterKeys(prefix).channel("n1").name)
         subscription.get_message(timeout=2)
         for n in range(3):

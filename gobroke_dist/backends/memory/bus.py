@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from gobroke_dist.backends.memory.cluster import MemoryCluster
-from gobroke_dist.bus import Forwarded, Missed, Receiver, Reply
+from gobroke_dist.bus import Arrival, Missed, Published, Receiver
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -29,35 +29,25 @@ class MemoryBus:
     def listening(self) -> bool:
         return True
 
-    async def open(self, node: str, receive: Receiver, lost: Callable[[], None] | None = None) -> None:
+    async def open(self, node: str, receive: Receiver, lost: Callable[[str], None] | None = None) -> None:
         self._node = node
         self._cluster.receivers[node] = receive
 
-    def publish(self, node: str, data: bytes) -> Awaitable[bool]:
-        return _known(self._send(node, data, None, self._cluster.send(node, data)))
+    def publish(self, node: str, data: bytes, to: Sequence[str] = ()) -> Awaitable[Published]:
+        moved = tuple(uuid for uuid in to if self._cluster.home_of(uuid) != node)
+        if moved:
+            return _known(Published(False, moved))
+        return _known(Published(self._send(node, Arrival(data, self._cluster.send(node, data)))))
 
     def broadcast(self, data: bytes) -> Awaitable[int]:
         number = self._cluster.send(None, data)
-        return _known(sum(self._send(node, data, None, number) for node in tuple(self._cluster.receivers)))
+        return _known(sum(self._send(node, Arrival(data, number)) for node in tuple(self._cluster.receivers)))
 
     async def replay(self, node: str | None, since: int, until: int) -> Missed | None:
         log = self._cluster.log
         if log and log[0].number > since + 1 and len(log) == log.maxlen:
             return None
         return [(one.number, one.data) for one in log if since < one.number <= until and one.node == node]
-
-    async def remains(self, node: str) -> Missed:
-        done = self._cluster.sent_on.get(node, 0)
-        return [(one.number, one.data) for one in self._cluster.log if one.node == node and one.number > done]
-
-    async def forward(self, node: str, number: int, to: Sequence[Forwarded], *, gone: bool = False) -> None:
-        if number <= self._cluster.sent_on.get(node, 0):
-            return
-        for uuid, there, data in to:
-            kept = uuid in self._cluster.kept
-            if not self._cluster.is_replayed(uuid, node, number) if kept else not gone:
-                self.publish(there, data)
-        self._cluster.sent_on[node] = number
 
     async def request(self, node: str, data: bytes, *, timeout: float) -> bytes:
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
@@ -66,7 +56,7 @@ class MemoryBus:
             if not answer.done():
                 answer.set_result(data)
 
-        if not self._send(node, data, reply, 0):
+        if not self._send(node, Arrival(data, reply=reply)):
             raise TimeoutError(f"nobody listens on node {node!r}")
         async with asyncio.timeout(timeout):
             return await answer
@@ -76,18 +66,18 @@ class MemoryBus:
         if self._node is not None:
             self._cluster.receivers.pop(self._node, None)
 
-    def _send(self, node: str, data: bytes, reply: Reply | None, number: int) -> bool:
+    def _send(self, node: str, arrival: Arrival) -> bool:
         listens = node in self._cluster.receivers
         if listens:
-            asyncio.get_running_loop().call_soon(self._deliver, node, data, reply, number)
+            asyncio.get_running_loop().call_soon(self._deliver, node, arrival)
         return listens
 
-    def _deliver(self, node: str, data: bytes, reply: Reply | None, number: int) -> None:
+    def _deliver(self, node: str, arrival: Arrival) -> None:
         receive = self._cluster.receivers.get(node)
         if receive is None:
             return
         try:
-            receive(data, reply, number)
+            receive(arrival)
         except Exception:
             log.exception("the receiver of node %s raised", node)
 

@@ -72,8 +72,6 @@ class MemoryCluster:
         self.away: dict[str, Away] = {}
         self.log: deque[Sent] = deque(maxlen=LOG_LENGTH)
         self.number = 0
-        self.retired: deque[str] = deque(maxlen=100)
-        self.sent_on: dict[str, int] = {}
 
     def living(self, node: str) -> bool:
         """Whether a member's lease is running."""
@@ -83,7 +81,6 @@ class MemoryCluster:
     def forget(self, node: str, window: float) -> None:
         """Remove a member with its clients; those that may come back are away for ``window`` seconds."""
         self.leases.pop(node, None)
-        self.retired.append(node)
         for uuid in [uuid for uuid, client in self.clients.items() if client.node == node]:
             self.suspend(uuid, window)
 
@@ -98,13 +95,10 @@ class MemoryCluster:
         away = self.away.get(uuid)
         return away.registered if away is not None and away.until > self.clock.monotonic() else None
 
-    def is_replayed(self, uuid: str, node: str, number: int) -> bool:
-        """Whether a client that came back has had what ``node`` got under a number, or will have it."""
-        homes = self.kept[uuid].homes
-        ends = [home.since for home in homes[1:]] + [self.number]
-        return number <= homes[0].since or any(
-            home.node == node and home.since < number <= end for home, end in zip(homes, ends, strict=True)
-        )
+    def home_of(self, uuid: str) -> str | None:
+        """The node that a client is on, or is waited for."""
+        known = self.clients.get(uuid) or self.waited_for(uuid)
+        return known.node if known else None
 
     def send(self, node: str | None, data: bytes) -> int:
         """Keep a datum for a node, or for all. Returns its number."""

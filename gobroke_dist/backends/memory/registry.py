@@ -30,10 +30,6 @@ class MemoryRegistry:
         self._window = window
         self._member: Member | None = None
 
-    @property
-    def retired(self) -> Sequence[str]:
-        return tuple(self._cluster.retired)
-
     async def join(self, member: Member) -> None:
         self._member = member
         self._extend(member)

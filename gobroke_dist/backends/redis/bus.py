@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 from uuid import uuid4
 
 import redis.asyncio
@@ -16,18 +16,18 @@ from gobroke_dist.backends.redis.inbox import Inbox, News, read_kept, read_news
 from gobroke_dist.backends.redis.line import Line, Word
 from gobroke_dist.backends.redis.scripts import load
 from gobroke_dist.backends.redis.subscription import Subscription
-from gobroke_dist.bus import Forwarded, Missed, Receiver, Reply
+from gobroke_dist.backends.registration import node_head
+from gobroke_dist.bus import Arrival, Missed, Published, Receiver
 from gobroke_dist.errors import FrameInvalid
 from gobroke_dist.keys import Channel, ClusterKeys
 from gobroke_dist.metrics import Metrics
 from gobroke_dist.settings import Settings
 from gobroke_dist.wire import channel
 
-T = TypeVar("T")
 log = logging.getLogger(__name__)
 
-_PUBLISH, _PROBE, _CATCH_UP, _REPLAY, _FORWARD, _REPLY = (
-    load(__package__, name) for name in ("publish", "probe", "catch_up", "replay", "forward", "reply")
+_SEND, _PUBLISH, _PROBE, _CATCH_UP, _REPLAY, _REPLY = (
+    load(__package__, name) for name in ("send", "publish", "probe", "catch_up", "replay", "reply")
 )
 _REPLAYED_AT_ONCE = 500
 _REPLY_KEPT_MS = 10_000
@@ -68,13 +68,13 @@ class RedisBus:
     def listening(self) -> bool:
         return self._subscription is None or self._subscription.listening
 
-    async def open(self, node: str, receive: Receiver, lost: Callable[[], None] | None = None) -> None:
+    async def open(self, node: str, receive: Receiver, lost: Callable[[str], None] | None = None) -> None:
         channels = [self._keys.channel(node), self._keys.everyone]
         inbox = Inbox(
             len(channels),
             partial(self._catch_up, channels),
-            lambda post: self._deliver(receive, post.data, None, post.number),
-            lost=lost or (lambda: None),
+            lambda post: self._deliver(receive, Arrival(post.data[1:], post.number, post.data[:1] == b"1")),
+            lost=lost or (lambda _: None),
             limit=self._settings.log_length,
             metrics=self._metrics,
         )
@@ -91,14 +91,15 @@ class RedisBus:
         await inbox.open()
         self._inbox, self._subscription = inbox, subscription
 
-    def publish(self, node: str, data: bytes) -> Awaitable[bool]:
-        return self._post(self._keys.channel(node), data, read=bool)
+    def publish(self, node: str, data: bytes, to: Sequence[str] = ()) -> Awaitable[Published]:
+        own = self._keys.channel(node)
+        keys = [self._keys.posts, own.log, self._keys.clients, self._keys.away]
+        args: list[Word] = [own.field, own.name, *self._kept, data, node_head(node), *to]
+        return self._line.run(_SEND, keys, args, read=_published)
 
     def broadcast(self, data: bytes) -> Awaitable[int]:
-        return self._post(self._keys.everyone, data, read=int)
-
-    def _post(self, to: Channel, data: bytes, *, read: Callable[[Any], T]) -> asyncio.Future[T]:
-        return self._line.run(_PUBLISH, [self._keys.posts, to.log], [to.field, to.name, *self._kept, data], read=read)
+        to = self._keys.everyone
+        return self._line.run(_PUBLISH, [self._keys.posts, to.log], [to.field, to.name, *self._kept, data], read=int)
 
     async def replay(self, node: str | None, since: int, until: int) -> Missed | None:
         of = self._keys.everyone if node is None else self._keys.channel(node)
@@ -115,23 +116,7 @@ class RedisBus:
                 if post.number > until:
                     return found
                 known = post.number
-                found.append((post.number, post.data))
-
-    async def remains(self, node: str) -> Missed:
-        of = self._keys.channel(node)
-        done = await self._line.call("HGET", self._keys.heirs, node, read=lambda reply: int(reply or 0))
-        args: list[Word] = [of.field, done, _REPLAYED_AT_ONCE]
-        kept = await self._line.run(_REPLAY, [self._keys.posts, of.log], args, read=read_kept)
-        return [(post.number, post.data) for post in kept.data]
-
-    async def forward(self, node: str, number: int, to: Sequence[Forwarded], *, gone: bool = False) -> None:
-        keys = [self._keys.posts, self._keys.heirs, self._keys.secrets]
-        args: list[Word] = [node, number, int(gone), *self._kept]
-        for uuid, there, data in to:
-            at = self._keys.channel(there)
-            keys.append(at.log)
-            args += (uuid, at.field, at.name, data)
-        await self._line.run(_FORWARD, keys, args, read=int)
+                found.append((post.number, post.data[1:]))
 
     async def request(self, node: str, data: bytes, *, timeout: float) -> bytes:
         token = uuid4().hex
@@ -184,11 +169,16 @@ class RedisBus:
             case channel.Probe():
                 inbox.probed(arrived)
             case channel.Request(token, data):
-                self._deliver(receive, data, partial(self._reply, token), 0)
+                self._deliver(receive, Arrival(data, reply=partial(self._reply, token)))
 
-    def _deliver(self, receive: Receiver, data: bytes, reply: Reply | None, number: int) -> None:
+    def _deliver(self, receive: Receiver, arrival: Arrival) -> None:
         try:
-            receive(data, reply, number)
+            receive(arrival)
         except Exception:
             self._metrics.drop("receiver_error")
             log.exception("the receiver raised")
+
+
+def _published(reply: Sequence[Any]) -> Published:
+    heard, *moved = reply
+    return Published(heard > 0, tuple(uuid.decode() for uuid in moved))

@@ -65,7 +65,7 @@ class Inbox:
         channels: how many.
         catch_up: how what was missed is read.
         deliver: gets each datum; must not raise.
-        lost: called when another epoch begins, before any of its data is handed over; must not raise.
+        lost: called with its name when another epoch begins, before any of its data is handed over; must not raise.
         limit: how many data may wait while others are read.
         metrics: counts ``bus_caught_up`` (data read from a log), ``bus_lost`` (a log had not kept all that was missed)
             and ``bus_epochs`` (Redis had lost what it had).
@@ -77,7 +77,7 @@ class Inbox:
         catch_up: CatchUp,
         deliver: Callable[[Post], None],
         *,
-        lost: Callable[[], None],
+        lost: Callable[[str], None],
         limit: int,
         metrics: Metrics,
     ) -> None:
@@ -169,7 +169,7 @@ class Inbox:
         if news.other:
             log.warning("Redis had lost what it had; what was published then is gone")
             self._metrics.count("bus_epochs")
-            self._lost()
+            self._lost(news.epoch)
             self._epoch = news.epoch
             self._last = [kept.data[0].previous if kept.data else kept.last for kept in news.channels]
         # Of a channel with more to come, nothing is known beyond its last datum here.

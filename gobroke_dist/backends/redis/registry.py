@@ -61,7 +61,6 @@ class RedisRegistry:
         self._line = Line(redis, name="the registry", limit=pending_limit, repeat=True)
         self._member: Member | None = None
         self._leases = 1
-        self.retired: tuple[str, ...] = ()
 
     async def join(self, member: Member) -> None:
         self._member = member
@@ -155,9 +154,8 @@ class RedisRegistry:
         return [self._keys.secrets, self._keys.away, self._keys.away_until]
 
     async def _forget_away(self) -> None:
-        keys = [self._keys.clients, *self._away_keys, self._keys.retired, self._keys.posts, self._keys.heirs]
-        gone = await self._run(_FORGET_AWAY, keys, [_FORGOTTEN_AT_ONCE, 2 * self._window_ms])
-        self.retired = tuple(node.decode() for node in gone)
+        keys = [self._keys.clients, *self._away_keys, self._keys.retired, self._keys.posts]
+        await self._run(_FORGET_AWAY, keys, [_FORGOTTEN_AT_ONCE, 2 * self._window_ms])
 
     async def _extend(self, member: Member) -> tuple[bool, str]:
         args: list[Word] = [member.node, self._lease_ms, _info(member, self._leases), _info(member, self._leases + 1)]

@@ -6,10 +6,9 @@
 -- KEYS[4]  away_until  ZSET  uuid -> ms of this server's clock
 -- KEYS[5]  retired     ZSET  node -> when the last of its clients was removed, ms
 -- KEYS[6]  posts       HASH  channel -> number of its last datum
--- KEYS[7]  heirs       HASH  node -> number of the last datum that was sent on
 -- ARGV[1]  how many at most
 -- ARGV[2]  how long numbers are kept, ms
--- Returns nodes that are gone, and whose logs may still get something
+-- Returns how many
 --
 -- Atomic: a client may come back between looking and removing.
 
@@ -29,6 +28,5 @@ local gone = redis.call('ZRANGEBYSCORE', KEYS[5], '-inf', now - tonumber(ARGV[2]
 for _, node in ipairs(gone) do
   redis.call('ZREM', KEYS[5], node)
   redis.call('HDEL', KEYS[6], node)
-  redis.call('HDEL', KEYS[7], node)
 end
-return redis.call('ZRANGE', KEYS[5], 0, ARGV[1])
+return #late

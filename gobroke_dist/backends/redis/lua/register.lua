@@ -38,12 +38,12 @@ if stored and string.sub(stored, 1, #ARGV[4]) ~= ARGV[4] then
 end
 -- A node that was thought dead finds its own clients away.
 local before = stored or redis.call('HGET', KEYS[6], ARGV[2])
+redis.call('HSET', KEYS[2], ARGV[2], ARGV[3]) -- first: a new client is refused when memory is full
 if not before or string.sub(before, 1, #ARGV[4]) ~= ARGV[4] then
   redis.call('HDEL', KEYS[5], ARGV[2]) -- whoever had this uuid can't come back any more
 end
 redis.call('HDEL', KEYS[6], ARGV[2])
 redis.call('ZREM', KEYS[7], ARGV[2])
-redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])
 redis.call('HSET', KEYS[3], ARGV[2], ARGV[5])
 redis.call('SADD', KEYS[4], ARGV[2])
 return {'registered'}

@@ -10,6 +10,7 @@ end
 
 -- Numbers a datum in the order of all channels, keeps it in the channel's log for those that miss it, and publishes it:
 -- a byte 2, then "epoch number previous\n", then the datum; previous: the number of the channel's datum before it.
+-- `data` begins with a byte: "1" if those of its clients that are not there have it from elsewhere, else "0".
 -- HDEL comes first: Redis lets a script whose first write needs no memory finish when memory is full. The log is bounded.
 -- Returns how many listen.
 local function post(posts, log, field, channel, most, kept, data)
