@@ -79,7 +79,7 @@ class Runtime:
         self.hub = Hub(self.metrics)
         self.keys = ClusterKeys(settings.prefix)
         self._commands = connect(settings)
-        self._listener = connect(settings, blocking=True)
+        self._listener = connect(settings, blocking=True, beside=self._commands)
         self._lease = lease or settings.node_lease
         self.registry: Registry = RedisRegistry(self._commands, self.keys, self._lease, window=settings.recovery_window)
         self.bus: Bus = RedisBus(self._commands, self._listener, self.keys, settings, self.metrics)

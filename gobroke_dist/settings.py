@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from gobroke_dist import topology
 
 
 class Settings(BaseSettings):
@@ -17,12 +19,28 @@ class Settings(BaseSettings):
     application's own code says: who deploys has the last word. See ``effective``.
     """
 
-    model_config = SettingsConfigDict(env_prefix="GOBROKE_", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="GOBROKE_", extra="forbid", frozen=True, hide_input_in_errors=True)
 
     redis_url: str | None = Field(
-        default=None, description="redis://, rediss:// or unix:// URL; unset: `run` starts one"
+        default=None,
+        description="redis://, rediss://, unix://, redis+sentinel:// or redis+cluster:// URL; unset: `run` starts one",
     )
-    prefix: str = Field(default="gobroke", pattern=r"^[A-Za-z0-9_.{}-]+$", description="first part of every Redis key")
+    redis_tls_ca: Path | None = Field(
+        default=None,
+        description="file of authorities that may sign the certificate of a rediss:// Redis, besides the system's",
+    )
+    redis_tls_certificate: Path | None = Field(
+        default=None, description="file of this client's certificate, if Redis asks for one"
+    )
+    redis_tls_key: Path | None = Field(default=None, description="file of the private key of that certificate")
+    sentinel_username: str | None = Field(default=None, description="user name for the Sentinels themselves")
+    sentinel_password: str | None = Field(default=None, description="password for the Sentinels themselves")
+    prefix: str = Field(
+        default="gobroke",
+        pattern=r"^[A-Za-z0-9_.{}-]+$",
+        validate_default=True,
+        description="first part of every Redis key; a Redis Cluster needs it in braces, and it gets them there",
+    )
     node_id: str | None = Field(
         default=None, description="name of this process in logs and status; a suffix makes it unique"
     )
@@ -71,6 +89,19 @@ class Settings(BaseSettings):
 
     log_format: Literal["text", "json"] = "text"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @field_validator("redis_url")
+    @classmethod
+    def _is_a_redis(cls, url: str | None) -> str | None:
+        if url is not None:
+            topology.read(url)
+        return url
+
+    @field_validator("prefix")
+    @classmethod
+    def _fits_the_redis(cls, prefix: str, info: ValidationInfo) -> str:
+        url = info.data.get("redis_url")
+        return topology.in_one_slot(prefix) if url and topology.read(url).kind == "cluster" else prefix
 
     @property
     def redis_address(self) -> str:

@@ -13,11 +13,10 @@ from typing import Any
 
 import redis
 import redis.asyncio
-from redis.asyncio.retry import Retry as AsyncRetry
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from gobroke_dist.audit.record import Entry, decode, encode
+from gobroke_dist.backends.redis.connection import connect, connect_sync
+from gobroke_dist.settings import Settings
 
 KEPT = 24 * 3600
 """Seconds for which a record that nobody deletes is there after its last line: who reads it may have been killed."""
@@ -38,9 +37,7 @@ class Journal:
     """
 
     def __init__(self, url: str, key: str, *, patience: float = 60.0) -> None:
-        self._client = redis.Redis.from_url(
-            url, socket_timeout=_SOCKET_TIMEOUT, protocol=2, retry=Retry(NoBackoff(), 0)
-        )
+        self._client = connect_sync(_settings(url, key))
         self._key = key
         self._patience = patience
         self._last = "0-0"
@@ -107,9 +104,7 @@ class AsyncJournal:
     """
 
     def __init__(self, url: str, key: str, *, patience: float = 60.0) -> None:
-        self._client = redis.asyncio.Redis.from_url(
-            url, socket_timeout=_SOCKET_TIMEOUT, protocol=2, retry=AsyncRetry(NoBackoff(), 0)
-        )
+        self._client = connect(_settings(url, key))
         self._key = key
         self._patience = patience
 
@@ -136,6 +131,11 @@ class AsyncJournal:
 def dump(record: Iterable[Entry]) -> Iterable[str]:
     """The record as lines of text, each with its time in front."""
     return (f"{entry.at} {encode(entry).decode()}\n" for entry in record)
+
+
+def _settings(url: str, key: str) -> Settings:
+    """Where the record is; the rest is as the environment has it."""
+    return Settings(redis_url=url, prefix=key.partition(":")[0], redis_timeout=_SOCKET_TIMEOUT)
 
 
 def _append(pipe: redis.client.Pipeline | redis.asyncio.client.Pipeline, key: str, entries: Iterable[Entry]) -> None:

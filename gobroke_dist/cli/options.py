@@ -31,7 +31,10 @@ class LogFormat(StrEnum):
 
 
 Path_ = Annotated[str, typer.Argument(metavar="APP", help="The application, as module:attribute.")]
-RedisURL = Annotated[str | None, typer.Option(metavar="URL", help="redis://, rediss:// or unix:// URL.")]
+RedisURL = Annotated[
+    str | None,
+    typer.Option(metavar="URL", help="redis://, rediss://, unix://, redis+sentinel:// or redis+cluster:// URL."),
+]
 Prefix = Annotated[str | None, typer.Option(help="First part of every Redis key.")]
 NodeId = Annotated[str | None, typer.Option(help="Name of this process in logs and status.")]
 Host = Annotated[str | None, typer.Option(help="Address to listen on, instead of the endpoints' own.")]

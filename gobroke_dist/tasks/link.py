@@ -39,7 +39,7 @@ class Link:
     def __init__(self, settings: Settings, *, client: redis.Redis | None = None) -> None:
         self.settings = settings
         self.client = client or connect_sync(settings)
-        self.blocking_client = connect_sync(settings, blocking=True)
+        self.blocking_client = connect_sync(settings, blocking=True, beside=self.client)
         self.metrics = Metrics()
         self._counting = threading.Lock()
 

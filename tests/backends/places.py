@@ -73,11 +73,11 @@ class RedisPlace:
         self._clients: list[redis.asyncio.Redis] = []
         self.redis = self.client()
 
-    def client(self, *, blocking: bool = False) -> redis.asyncio.Redis:
+    def client(self, *, blocking: bool = False, beside: redis.asyncio.Redis | None = None) -> redis.asyncio.Redis:
         if self._server is not None:
             made: redis.asyncio.Redis = fakeredis.aioredis.FakeRedis(server=self._server)
         else:
-            made = connect(self.settings, blocking=blocking)
+            made = connect(self.settings, blocking=blocking, beside=beside)
         self._clients.append(made)
         return made
 

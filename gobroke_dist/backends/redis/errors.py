@@ -6,17 +6,28 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from redis.exceptions import (
+    AskError,
+    ClusterDownError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TryAgainError,
+)
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from gobroke_dist.errors import RedisUnavailable
 
-_OUTAGES = (RedisConnectionError, RedisTimeoutError, OutOfMemoryError, ReadOnlyError, OSError)
+# Redirections are an ``AskError`` too; a primary that replicates from nowhere is a ``ClusterDownError`` too.
+_NOT_THE_PRIMARY = (ReadOnlyError, AskError, ClusterDownError, TryAgainError)
+_OUTAGES = (RedisConnectionError, RedisTimeoutError, OutOfMemoryError, *_NOT_THE_PRIMARY, OSError)
 # The first word of a server's refusal; inside a script, Redis 6.2 puts words and a minus before it.
 _REFUSALS = re.compile(
     r"(?:^|[\s-])(OOM|MISCONF|READONLY|NOREPLICAS|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|LOADING|BUSY|UNKILLABLE)\s"
 )
+_OTHERS_TAKE_WRITES = re.compile(r"(?:^|[\s-])(READONLY|NOREPLICAS|UNBLOCKED)\s")
 
 
 def translate(error: Exception) -> Exception:
@@ -36,6 +47,14 @@ def _why(error: Exception) -> str:
     if "MISCONF" in text:
         return "it can't write to its disk, and takes nothing new"
     return text or type(error).__name__
+
+
+def not_the_primary(error: ResponseError) -> bool:
+    """Whether a server says that another one takes writes now, or may do so soon.
+
+    So says also a primary without replicas: a part of the network without it may have chosen another.
+    """
+    return isinstance(error, _NOT_THE_PRIMARY) or _OTHERS_TAKE_WRITES.search(str(error)) is not None
 
 
 @contextmanager
