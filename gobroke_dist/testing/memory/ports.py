@@ -1,0 +1,119 @@
+"""Registry and bus of a process whose way to Redis may be cut."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Iterable, Sequence
+from typing import TypeVar
+
+from gobroke_dist.bus import Bus, Receiver, Reply
+from gobroke_dist.client import Client
+from gobroke_dist.registry import Member, Page, Registry
+from gobroke_dist.testing.memory.way import Way
+
+T = TypeVar("T")
+
+
+class CutRegistry:
+    """A registry whose calls wait while the process is frozen, and fail while Redis is down.
+
+    Args:
+        inner: what does the work.
+        way: of this process.
+    """
+
+    def __init__(self, inner: Registry, way: Way) -> None:
+        self._inner = inner
+        self._way = way
+
+    async def join(self, member: Member) -> None:
+        await self._way.check()
+        await self._inner.join(member)
+
+    async def renew(self) -> bool:
+        await self._way.check()
+        return await self._inner.renew()
+
+    async def leave(self) -> None:
+        await self._way.check()
+        await self._inner.leave()
+
+    async def members(self) -> list[Member]:
+        await self._way.check()
+        return await self._inner.members()
+
+    async def register(self, client: Client) -> None:
+        await self._way.check()
+        await self._inner.register(client)
+
+    async def unregister(self, client: Client) -> bool:
+        await self._way.check()
+        return await self._inner.unregister(client)
+
+    async def update(self, clients: Sequence[Client]) -> None:
+        await self._way.check()
+        await self._inner.update(clients)
+
+    async def locate(self, uuids: Iterable[str]) -> dict[str, Client]:
+        await self._way.check()
+        return await self._inner.locate(uuids)
+
+    async def page(self, cursor: str = "", count: int = 1000) -> Page:
+        await self._way.check()
+        return await self._inner.page(cursor, count)
+
+    async def count(self) -> int:
+        await self._way.check()
+        return await self._inner.count()
+
+
+class CutBus:
+    """A bus of such a process. What arrives while it is frozen waits, in order.
+
+    Args:
+        inner: what does the work.
+        way: of this process.
+    """
+
+    def __init__(self, inner: Bus, way: Way) -> None:
+        self._inner = inner
+        self._way = way
+        self._receive: Receiver | None = None
+        self._arrived: list[tuple[bytes, Reply | None]] = []
+
+    async def open(self, node: str, receive: Receiver) -> None:
+        self._receive = receive
+        await self._inner.open(node, self._arrive)
+
+    def publish(self, node: str, data: bytes) -> Awaitable[bool]:
+        refusal = self._way.refusal()
+        return _failed(refusal) if refusal is not None else self._inner.publish(node, data)
+
+    def broadcast(self, data: bytes) -> Awaitable[int]:
+        refusal = self._way.refusal()
+        return _failed(refusal) if refusal is not None else self._inner.broadcast(data)
+
+    async def request(self, node: str, data: bytes, *, timeout: float) -> bytes:
+        await self._way.check()
+        return await self._inner.request(node, data, timeout=timeout)
+
+    async def close(self) -> None:
+        await self._inner.close()
+
+    def hand_over(self) -> None:
+        """The process is awake again, and reads what has arrived."""
+        arrived, self._arrived = self._arrived, []
+        for data, reply in arrived:
+            self._arrive(data, reply)
+
+    def _arrive(self, data: bytes, reply: Reply | None) -> None:
+        if not self._way.awake.is_open:
+            self._arrived.append((data, reply))
+        elif self._receive is not None and self._way.alive:
+            self._receive(data, reply)
+
+
+def _failed(error: Exception) -> Awaitable[T]:
+    future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+    future.set_exception(error)
+    return future
