@@ -16,8 +16,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from gobroke_dist.backends.redis.bus import RedisBus
 from gobroke_dist.errors import QueueFull, RedisUnavailable
 from gobroke_dist.settings import Settings
+from gobroke_dist.testing.faults import Proxy
 from tests.backends.places import RedisPlace
-from tests.backends.relay import Relay
 from tests.eventually import eventually
 
 
@@ -29,12 +29,10 @@ async def bus(real: RedisPlace) -> AsyncIterator[RedisBus]:
 
 
 @pytest.fixture
-async def relay(redis_url: str) -> AsyncIterator[Relay]:
+async def proxy(redis_url: str) -> AsyncIterator[Proxy]:
     with tempfile.TemporaryDirectory(prefix="gb-") as folder:
-        made = Relay(redis_url.removeprefix("unix://"), Path(folder) / "relay.sock")
-        await made.start()
-        yield made
-        await made.stop()
+        async with Proxy(redis_url, socket=Path(folder) / "proxy.sock") as made:
+            yield made
 
 
 async def listeners(place: RedisPlace) -> list[str]:
@@ -66,23 +64,23 @@ async def test_c8_a_cut_subscription_comes_back_and_leaks_no_connection(real: Re
     assert names.count(real.settings.prefix) == 3  # subscription, publisher, this test's own
 
 
-async def test_c8_a_peer_that_went_silent_is_noticed(relay: Relay, prefix: str) -> None:
-    place = RedisPlace(Settings(prefix=prefix, redis_url=relay.url, redis_timeout=0.2))
+async def test_c8_a_peer_that_went_silent_is_noticed(proxy: Proxy, prefix: str) -> None:
+    place = RedisPlace(Settings(prefix=prefix, redis_url=proxy.url, redis_timeout=0.2))
     listening, sending = place.bus(), place.bus()
     got: list[bytes] = []
     await listening.open("n1", lambda data, _: got.append(data))
     await arrives(sending, "n1", got, b"before")
-    relay.go_deaf()
+    proxy.go_deaf()
     assert not isinstance((await asyncio.gather(sending.publish("n1", b"lost"), return_exceptions=True))[0], bool)
     await arrives(sending, "n1", got, b"after")
     assert place.metrics.counts["bus_reconnects"] == 1
-    await eventually(lambda: relay.connections == 2)  # the subscription and the sender's, and no deaf one
+    await eventually(lambda: proxy.connections == 2)  # the subscription and the sender's, and no deaf one
     await listening.close()
     await place.close()
 
 
-async def test_an_idle_subscription_stays(relay: Relay, prefix: str) -> None:
-    place = RedisPlace(Settings(prefix=prefix, redis_url=relay.url, redis_timeout=0.05))
+async def test_an_idle_subscription_stays(proxy: Proxy, prefix: str) -> None:
+    place = RedisPlace(Settings(prefix=prefix, redis_url=proxy.url, redis_timeout=0.05))
     bus = place.bus()
     await bus.open("n1", lambda data, reply: None)
 
