@@ -107,6 +107,14 @@ class MemoryClient:
         if await self._loop.advance_until(lambda: bool(self._unread), within):
             raise AssertionError(f"{self.uuid!r} was to get nothing, and got {self._unread[0]}")
 
+    def stop_reading(self) -> None:
+        """What comes from now on waits on the edge, which sends a client away that lets too much of it wait."""
+        self._line.reading = False
+
+    def read_on(self) -> None:
+        """Read what has waited, and all that comes."""
+        self._line.read_on()
+
     async def close(self) -> None:
         """Leave. What the edge makes of it is done when this returns."""
         self._line.leave()

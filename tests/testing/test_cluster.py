@@ -9,9 +9,19 @@ from datetime import UTC, datetime
 import pytest
 
 from endpoints import StubEndpoint
-from gobroke_dist import Broke, ClientAlreadyExists, ClientDoesNotExist, CloseCode, LogicBase, Message, NotRunning
+from examples import broadcaster
+from gobroke_dist import (
+    Broke,
+    ClientAlreadyExists,
+    ClientDoesNotExist,
+    CloseCode,
+    LogicBase,
+    Message,
+    NotRunning,
+    Settings,
+)
 from gobroke_dist.testing import Cluster
-from tests.testing.logics import Echo, Move, PlainEcho
+from tests.testing.logics import AsyncWorker, Echo, Move, PlainEcho
 
 
 @pytest.mark.parametrize("echo", [Echo, PlainEcho])
@@ -181,3 +191,111 @@ async def test_o8_last_messages_go_by_the_clusters_clock() -> None:
         assert (cluster.clock.now() - client.last_message).total_seconds() == 2
         [seen_elsewhere] = (await cluster._crew.edges[1].runtime.registry.page()).clients
         assert (cluster.clock.now() - seen_elsewhere.last_message).total_seconds() == 2
+
+
+async def test_o8_one_cluster_after_another_and_then_time_passes_again() -> None:
+    """The same logic objects may be used again; the loop is as it was."""
+    echo, loop = Echo(), asyncio.get_running_loop()
+    for _ in range(2):
+        async with Cluster(echo) as cluster:
+            ann = await cluster.connect("ann")
+            await ann.send({"to_logic": "echo", "data": 1})
+            await ann.expect(data=1)
+            assert loop.time() == cluster.clock.monotonic()
+    before = loop.time()
+    await asyncio.sleep(0.01)
+    assert loop.time() > before
+    assert echo._operations is None
+
+
+async def test_o8_what_the_test_raises_is_what_it_raises() -> None:
+    """The end of the block hides nothing, whatever was going on, and leaves nothing behind."""
+
+    async def fail() -> None:
+        async with Cluster(Sleeper("sleeper"), nodes=2, workers=2) as cluster:
+            ann = await cluster.connect("ann")
+            await cluster.connect("ben", node=1)
+            await ann.send({"to_logic": "sleeper", "data": None})
+            await cluster.settle()
+            cluster.freeze(1)
+            cluster.redis_down()
+            raise ZeroDivisionError
+
+    before = asyncio.all_tasks()
+    with pytest.raises(ZeroDivisionError):
+        await fail()
+    assert asyncio.all_tasks() == before
+
+
+def test_o8_a_loop_whose_time_cannot_be_stopped_is_told() -> None:
+    """uvloop keeps its own."""
+    uvloop = pytest.importorskip("uvloop")
+
+    async def enter() -> None:
+        async with Cluster():
+            pass
+
+    with (
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+        pytest.raises(RuntimeError, match="asyncio's own"),
+    ):
+        runner.run(enter())
+
+
+async def test_o8_an_application_and_more_logics_are_refused() -> None:
+    """It has its own."""
+    with pytest.raises(TypeError):
+        Cluster(Broke(StubEndpoint()), Echo())
+
+
+async def test_o8_the_seeds_broadcaster_as_it_stands() -> None:
+    """An example, unchanged, in both of its variants."""
+    async with Cluster(broadcaster.broke) as cluster:
+        clients = [await cluster.connect(uuid, node=node) for node, uuid in enumerate(("ann", "ben"))]
+        for logic in ("broadcaster", "sequential"):
+            await clients[0].send({"to_logic": logic, "data": logic})
+            for client in clients:
+                await client.expect(data=logic, from_logic=logic)
+
+
+async def test_o8_e4_a_client_that_stops_reading_costs_only_itself() -> None:
+    """Its outbox on the edge is bounded: it is sent away when that overflows; one that reads on in time gets it all."""
+    async with Cluster(settings=Settings(channel_size=5)) as cluster:
+        ann, ben, cem = [await cluster.connect(uuid) for uuid in ("ann", "ben", "cem")]
+        for one in (ann, ben):
+            one.stop_reading()
+        for number in range(5):
+            await cem.send({"to_client": ["ann", "ben", "cem"], "data": number})
+        await cluster.settle()
+        assert ann.received == ben.received == []
+        ann.read_on()
+        await cem.send({"to_client": ["ann", "ben", "cem"], "data": 5})
+        for one in (ann, cem):
+            assert [(await one.receive())["data"] for _ in range(6)] == [0, 1, 2, 3, 4, 5]
+        assert (ben.closed, ben.close_code, ben.received) == (True, CloseCode.SLOW_CONSUMER, [])
+        assert not ann.closed
+
+
+async def test_o8_a_removed_logic_is_unknown_at_once() -> None:
+    """What waits for it waits; the cluster goes on."""
+    worker = AsyncWorker(fails={1: 1})
+    async with Cluster(worker, Echo(), workers=2) as cluster:
+        ann = await cluster.connect("ann")
+        cluster.crash("worker")
+        for number in (1, 2):
+            await ann.send({"to_logic": "worker", "data": number})
+        await cluster.settle()
+        cluster.broke.remove_logic("worker")
+        await ann.send({"to_logic": "worker", "data": 3})
+        await ann.expect(type="error", code="logic_does_not_exist")
+        await ann.expect_nothing(within=60)
+        await ann.send({"to_logic": "echo", "data": 4})
+        await ann.expect(data=4)
+        assert cluster.waiting("worker") == 2
+
+
+async def test_o8_a_closing_edge_tells_its_clients() -> None:
+    """At the end of the block, as in production."""
+    async with Cluster() as cluster:
+        ann = await cluster.connect("ann")
+    assert ann.close_code is CloseCode.GOING_AWAY

@@ -9,9 +9,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Protocol
 
 import redis.asyncio
+from pydantic import BaseModel
 
 from endpoints import StubEndpoint, WebSocketEndpoint
-from gobroke_dist import Broke, Endpoint, LogicBase, LogicType, Message, Settings
+from gobroke_dist import Broke, Endpoint, LogicBase, LogicDoesNotExist, LogicType, Message, Settings
 from gobroke_dist.keys import QueueKeys
 from gobroke_dist.roles import edge, worker
 from gobroke_dist.testing import Cluster, MemoryClient
@@ -52,6 +53,24 @@ class Ledger(LogicBase):
             raise ValueError(f"{order['n']} fails")
 
 
+class Move(BaseModel):
+    x: int
+
+
+class Typed(LogicBase):
+    """A WORKER with a payload model, which sends to a DISPATCHED logic and to one that is not there."""
+
+    logic_type = LogicType.WORKER
+    payload = Move
+
+    def run_logic(self, message: Message) -> None:
+        self.send_message(Message(to_logic="shout", message_raw=str(message.payload.x)))
+        try:
+            self.send_message(Message(to_logic="ghost"))
+        except LogicDoesNotExist as error:
+            self.send_message(Message(to_client=message.from_client, message_raw=error.logic))
+
+
 class Plain(LogicBase):
     """A WORKER on a thread, which tells everybody."""
 
@@ -64,7 +83,7 @@ class Plain(LogicBase):
 def application(endpoint: Endpoint, settings: Settings) -> Broke:
     """Each real process has logic objects of its own."""
     broke = Broke(endpoint, settings=settings)
-    for logic in (Echo(), Shout(), Ledger(), Plain()):
+    for logic in (Echo(), Shout(), Ledger(), Plain(), Typed()):
         broke.add_logic(logic)
     return broke
 
@@ -165,6 +184,9 @@ async def scenario(ann: Player, ben: Player, dead: Dead) -> dict[str, Any]:
     await ann.send({"to_logic": "ledger", "data": {"n": 11}, "uuid": "once"})
     await ann.send({"to_logic": "ledger", "data": {"n": 12}})
     await step("after a dead letter, each uuid once", ann_gets=4, ben_gets=4)
+    await ann.send({"to_logic": "typed", "data": {"x": "no number"}, "uuid": "t1"})
+    await ann.send({"to_logic": "typed", "data": {"x": 7}})
+    await step("payloads; a WORKER to a DISPATCHED logic", ann_gets=3, ben_gets=1)
     saw["dead"] = await dead()
     return saw
 

@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from gobroke_dist import (
+    Client,
     ClientAlreadyExists,
     ClientCouldNotBeDisconnected,
     CloseCode,
@@ -194,7 +195,12 @@ async def test_o8_c8_while_redis_is_down_connections_stay_and_new_work_is_refuse
         await ann.expect(data="still here")
         with pytest.raises(RedisUnavailable):
             await cluster.connect("cem")
+        for message in (Message(to_all=True), Message(to_client=Client(uuid="ben", node=ben.node))):
+            with pytest.raises(RedisUnavailable):
+                await cluster.send_message(message)
+        await ann.expect(text="")
         await ann.expect_nothing(within=30)
+        assert worker.ran == [(1, 1)]
         assert not ann.closed
         assert not ben.closed
         cluster.redis_up()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from gobroke_dist import Message, Tick
+from gobroke_dist import Message, Settings, Tick
 from gobroke_dist.testing import Cluster
 from tests.testing.logics import Ticking
 
@@ -14,7 +14,7 @@ MIDNIGHT = datetime(2025, 1, 1, tzinfo=UTC)
 async def test_o8_p3_a_schedule_fires_once_per_nominal_time_in_the_cluster() -> None:
     """However many schedulers there are, and at that very instant of the cluster's clock."""
     ticking = Ticking(every=10.0)
-    async with Cluster(ticking, schedulers=3, workers=2) as cluster:
+    async with Cluster(ticking, schedulers=3, workers=2, settings=Settings(dedup_window=0)) as cluster:
         await cluster.advance(9.999)
         assert ticking.ticks == []
         await cluster.advance(0.001)

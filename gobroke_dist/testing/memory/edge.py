@@ -47,6 +47,7 @@ class Line:
 
     Attributes:
         arrive: gets each frame for the client.
+        reading: whether the client reads; what it does not read waits in its outbox on the edge.
         gone: whether the connection has ended.
         close_code: why the edge ended it.
         leaving: done when the edge has let the client go.
@@ -55,6 +56,7 @@ class Line:
     def __init__(self, client: Client, gateway: Gateway, process: Process) -> None:
         self.client = client
         self.arrive: Callable[[bytes], None]
+        self.reading = True
         self.gone = False
         self.close_code: CloseCode | None = None
         self.leaving: asyncio.Task[None] | None = None
@@ -75,6 +77,11 @@ class Line:
     def put(self, frame: bytes | Message) -> None:
         """The client sends something."""
         self._sent.put_nowait(frame)
+
+    def read_on(self) -> None:
+        """The client reads again, and first what has waited."""
+        self.reading = True
+        self._pull()
 
     def leave(self) -> None:
         """The client ends it, after all that it has sent."""
@@ -100,8 +107,9 @@ class Line:
                 await self._gateway.receive(self.session, frame)
 
     def _pull(self) -> None:
-        for frame in self.session.take():
-            self.arrive(frame)
+        if self.reading:
+            for frame in self.session.take():
+                self.arrive(frame)
         if self.session.ending and not self.gone:
             self.close_code = self.session.close_code
             self._leave()

@@ -82,14 +82,15 @@ class Queues:
         return {name: self._fired.setdefault(name, first) for name, first in nominal_ms.items()}
 
     def _accept(self, letter: Letter) -> Accepted:
-        logic = self._logics[letter.logic]
-        limit = logic.max_waiting if logic.logic_type is LogicType.WORKER else None
+        logic = self._logics.get(letter.logic)
+        limit = logic.max_waiting if logic is not None and logic.logic_type is LogicType.WORKER else None
         accepted = self.of(letter.logic).accept(letter, self._clock.monotonic(), limit=limit)
         self.ring()
         return accepted
 
     def _full(self, logic: str) -> QueueFull:
-        return QueueFull(f"queue {logic!r}", self._logics[logic].max_waiting or 0)
+        declared = self._logics.get(logic)
+        return QueueFull(f"queue {logic!r}", 0 if declared is None else declared.max_waiting or 0)
 
     def _give_up(self, logic: str, accepted: asyncio.Future[None]) -> None:
         line = self._lines[logic]
@@ -130,14 +131,16 @@ class Queues:
             letter=letter,
             seq=queue.seq_of(handed),
         )
-        queue.bury(handed, dead, self._logics[letter.logic].on_poison)
+        logic = self._logics.get(letter.logic)
+        queue.bury(handed, dead, "skip" if logic is None else logic.on_poison)
         self._moved(letter.logic)
 
     def recover(self, worker: str) -> None:
         """A worker's lease is over: its messages go to others, or are given up if they may not run again (W9, W10)."""
         for name, queue in self._queues.items():
+            logic = self._logics.get(name)
             for handed in queue.recover(worker):
-                if handed.delivery.attempt >= self._logics[name].max_attempts:
+                if logic is not None and handed.delivery.attempt >= logic.max_attempts:
                     queue.withdraw(handed.letter.id)
                     self.bury(handed, "crashed", "the process that ran it died")
         self.ring()
