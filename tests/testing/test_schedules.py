@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from gobroke_dist import Message, Settings, Tick
 from gobroke_dist.testing import Cluster
+from gobroke_dist.testing.memory.letters import firing
 from tests.testing.logics import Ticking
 
 MIDNIGHT = datetime(2025, 1, 1, tzinfo=UTC)
@@ -41,6 +42,17 @@ async def test_o8_p3_a_dead_scheduler_is_not_missed() -> None:
         cluster.kill_scheduler(0)
         await cluster.advance(20)
         assert [tick.nominal.second for tick in ticking.ticks] == [10, 20, 30]
+
+
+async def test_o8_p3_a_late_scheduler_claims_nothing_twice() -> None:
+    """Also when the run is over, and nobody remembers its uuid."""
+    ticking = Ticking(every=10.0)
+    async with Cluster(ticking, settings=Settings(dedup_window=0)) as cluster:
+        await cluster.advance(10)
+        due = int((MIDNIGHT + timedelta(seconds=10)).timestamp() * 1000)
+        assert not cluster._shared.queues.fire(firing("ticking", due, "late"), due)
+        await cluster.settle()
+        assert len(ticking.ticks) == 1
 
 
 async def test_o8_p4_of_what_was_missed_the_latest_fires() -> None:
