@@ -75,25 +75,25 @@ class StoppedLoop:
         """Let time pass as ever."""
         del self._loop.time, self._loop.run_in_executor
 
-    async def settle(self) -> None:
-        """Return when nothing more happens without time moving.
+    async def settle(self, done: Callable[[], bool] = lambda: False) -> None:
+        """Return when nothing more happens without time moving, or ``done()`` is true.
 
         Raises:
             AssertionError: something never comes to rest, or a thread is busy for too long.
         """
         until = time.monotonic() + self._patience
         while True:
-            if await self._came_to_rest():
-                if not self._busy_threads:
+            if await self._came_to_rest(done):
+                if done() or not self._busy_threads:
                     return
                 await self._thread_news(until)
             elif time.monotonic() > until:
                 raise AssertionError("this never comes to rest: does a logic send to itself, again and again?")
 
-    async def _came_to_rest(self) -> bool:
+    async def _came_to_rest(self, done: Callable[[], bool]) -> bool:
         for _ in range(_TURNS_AT_ONCE):
             await asyncio.sleep(0)
-            if not self._loop._ready:
+            if done() or not self._loop._ready:
                 return True
         return False
 

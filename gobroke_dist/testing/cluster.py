@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable
+from contextlib import AsyncExitStack, suppress
 from datetime import datetime
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from gobroke_dist.broke import Broke
 from gobroke_dist.client import Client
@@ -22,6 +23,7 @@ from gobroke_dist.testing.memory.operations import OperationsHere
 from gobroke_dist.testing.memory.process import Shared
 from gobroke_dist.testing.stage import staged
 
+T = TypeVar("T")
 _LONGEST_END = 300.0
 
 
@@ -86,7 +88,9 @@ class Cluster:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._ending.aclose()
+        hidden = (AssertionError,) if error is not None else ()  # what the test raises comes first
+        with suppress(*hidden):
+            await self._ending.aclose()
 
     async def _stop(self) -> None:
         """What runs has its time to finish, as at any shutdown, by the cluster's clock."""
@@ -114,6 +118,20 @@ class Cluster:
         """Let time pass, without taking any: what is due meanwhile happens, each at its own instant."""
         await self._loop.advance(seconds)
 
+    async def within(self, seconds: float, work: Awaitable[T]) -> T:
+        """The answer of something that may need time to pass, so many seconds at most:
+        ``await cluster.within(5, broke.remove_client("ann"))``.
+
+        Raises:
+            AssertionError: there is none by then.
+        """
+        doing = asyncio.ensure_future(work)
+        await self._loop.settle(doing.done)
+        if not doing.done() and not await self._loop.advance_until(doing.done, seconds):
+            doing.cancel()
+            raise AssertionError(f"no answer within {seconds:g} s; is something frozen, full, or down?")
+        return await doing
+
     # --- clients, and the application's calls ------------------------------------
 
     async def connect(
@@ -124,21 +142,30 @@ class Cluster:
         Raises:
             ClientAlreadyExists: it is connected already.
             RedisUnavailable: while Redis is down.
+            ConnectionError: the edge has been killed.
+            AssertionError: the edge is frozen.
         """
         edge = self._crew.edges[node]
+        if not edge.process.way.alive:
+            raise ConnectionError(f"node {node} has been killed")
         line = edge.endpoint.line(uuid, metadata or {})
         client = MemoryClient(line, self._loop)
-        await edge.process.start(line.connect())
+        await self.within(0, edge.process.start(line.connect()))
         await self.settle()
         return client
 
-    async def send_message(self, message: Message) -> None:
-        """Send as the application itself does. Raises as ``Broke.send_message``."""
-        await self.broke.send_message(message)
+    async def send_message(self, message: Message, *, within: float = 0.0) -> None:
+        """Send as the application itself does, by way of the first edge that works. Raises as ``Broke.send_message``.
+
+        Args:
+            message: to clients, logics or all.
+            within: seconds that may pass until it is accepted; a full queue needs some.
+        """
+        await self.within(within, self.broke.send_message(message))
 
     async def clients(self) -> list[Client]:
-        """Everybody who is connected, as the first living edge sees it."""
-        found: list[Client] = await self.broke.get_all_clients()
+        """Everybody who is connected, as the first edge that works sees it."""
+        found: list[Client] = await self.within(0, self.broke.get_all_clients())
         return found
 
     def metrics(self, node: int = 0) -> Metrics:

@@ -179,6 +179,24 @@ async def test_o8_c5_a_frozen_node_does_not_confirm() -> None:
         assert len(remover.errors) == 1
 
 
+async def test_o8_what_waits_for_a_frozen_node_is_told_or_given_time() -> None:
+    """In place of a test that hangs."""
+    async with Cluster() as cluster:
+        await cluster.connect("ben", node=1)
+        cluster.freeze(1)
+        with pytest.raises(AssertionError, match="frozen"):
+            await cluster.connect("ann", node=1)
+        with pytest.raises(AssertionError, match="within 4 s"):
+            await cluster.within(4, cluster.broke.remove_client("ben"))
+        with pytest.raises(ClientCouldNotBeDisconnected):
+            await cluster.within(5, cluster.broke.remove_client("ben"))
+        await cluster.kill(0)
+        with pytest.raises(ConnectionError):
+            await cluster.connect("ann", node=0)
+        cluster.thaw(1)
+        await cluster.connect("ann", node=1)
+
+
 async def test_o8_c8_while_redis_is_down_connections_stay_and_new_work_is_refused() -> None:
     """With an error that says so; afterwards everything goes on by itself, and nothing accepted is lost."""
     worker = AsyncWorker(fails={1: 1})

@@ -269,6 +269,10 @@ async def test_o8_w14_a_full_queue_holds_the_client_up() -> None:
         await ann.expect_nothing(within=4.9)
         await ann.expect(within=0.1, type="error", code="queue_full")
         await ann.expect(data="after")
+        with pytest.raises(AssertionError, match="full"):
+            await cluster.send_message(Message(to_logic="worker", message_raw=b"0"))
+        with pytest.raises(QueueFull):
+            await cluster.send_message(Message(to_logic="worker", message_raw=b"0"), within=5)
         await tell(ann, 3)
         await cluster.advance(1)
         await cluster.start_worker()
