@@ -1,6 +1,6 @@
 FROM python:3.12-slim AS build
 WORKDIR /src
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml README.md LICENSE pytest_gobroke.py ./
 COPY gobroke_dist gobroke_dist
 COPY endpoints endpoints
 RUN python -m venv /venv \

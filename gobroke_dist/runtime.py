@@ -12,11 +12,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from gobroke_dist.backends.redis.bus import RedisBus
-from gobroke_dist.backends.redis.connection import connect
-from gobroke_dist.backends.redis.errors import translated
-from gobroke_dist.backends.redis.registry import RedisRegistry
-from gobroke_dist.bus import Bus
+from gobroke_dist.backing import MakeBacking, on_redis
 from gobroke_dist.directory import Directory
 from gobroke_dist.dispatcher import Dispatcher
 from gobroke_dist.errors import BrokeError, RedisUnavailable
@@ -27,12 +23,11 @@ from gobroke_dist.logic import LogicBase
 from gobroke_dist.metrics import Metrics
 from gobroke_dist.middleware import Middleware
 from gobroke_dist.operations import RunningOperations
-from gobroke_dist.registry import Member, Registry, new_node_id
+from gobroke_dist.registry import Member, new_node_id
 from gobroke_dist.router import Router
 from gobroke_dist.runner import OnLogicError, Runner
 from gobroke_dist.settings import Settings
 from gobroke_dist.tasks.broker import OrderedBroker
-from gobroke_dist.tasks.producer import AsyncProducer
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +51,7 @@ class Runtime:
         application: what to run.
         settings: how.
         role: ``edge``, ``worker`` or ``scheduler``.
-        broker: where tasks are handed over.
+        broker: where tasks are handed over; or what makes a backing other than Redis.
         node: this process's id, where another part of it has one already.
         lease: seconds of silence after which it is gone; None: ``node_lease``.
     """
@@ -66,7 +61,7 @@ class Runtime:
         application: Application,
         settings: Settings,
         role: str,
-        broker: OrderedBroker,
+        broker: OrderedBroker | MakeBacking,
         *,
         node: str | None = None,
         lease: float | None = None,
@@ -78,12 +73,10 @@ class Runtime:
         self.metrics = Metrics()
         self.hub = Hub(self.metrics)
         self.keys = ClusterKeys(settings.prefix)
-        self._commands = connect(settings)
-        self._listener = connect(settings, blocking=True, beside=self._commands)
         self._lease = lease or settings.node_lease
-        self.registry: Registry = RedisRegistry(self._commands, self.keys, self._lease, window=settings.recovery_window)
-        self.bus: Bus = RedisBus(self._commands, self._listener, self.keys, settings, self.metrics)
-        self.producer = AsyncProducer(broker, self._commands, settings, self.metrics)
+        make = on_redis(broker) if isinstance(broker, OrderedBroker) else broker
+        self._backing = make(settings, self._lease, self.metrics)
+        self.registry, self.bus, self.producer = self._backing.registry, self._backing.bus, self._backing.producer
         self._threads = ThreadPoolExecutor(settings.threads, thread_name_prefix="gobroke-logic")
         self.runner = Runner(metrics=self.metrics, on_logic_error=application.on_logic_error, threads=self._threads)
         self.dispatcher = Dispatcher(
@@ -125,8 +118,7 @@ class Runtime:
             RedisUnavailable: it can't be reached; nothing was started.
         """
         try:
-            with translated():
-                await self._commands.ping()
+            await self._backing.check()
         except RedisUnavailable as error:
             raise RedisUnavailable(f"{_masked(self.settings)} does not answer ({error.__cause__})") from None
         self.producer.start()
@@ -168,8 +160,7 @@ class Runtime:
             with contextlib.suppress(BrokeError):
                 await step()
         self._threads.shutdown(wait=False, cancel_futures=True)
-        await self._commands.aclose()
-        await self._listener.aclose()
+        await self._backing.close()
 
     async def _renew(self, lost: Callable[[], Awaitable[None]] | None) -> None:
         if await self.registry.renew():

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import signal
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import Future
 from typing import TypeVar
 
@@ -49,11 +49,11 @@ class WorkerRole:
         self.broker.add_middleware(WorkerLifecycle(boot=self._boot, shutdown=self._shutdown))
 
     def declare(self, logic: LogicBase) -> None:
-        """Make the actor of a logic that runs in workers; nothing happens for any other."""
+        """Make the actor of a logic that runs in workers; any other is let make its calls."""
         if runs_in_workers(logic):
             actors.declare(self.broker, logic, self._run_async if is_async(logic) else self._run_blocking)
-            if self._runtime is not None:
-                self._runtime.serve([logic])
+        if self._runtime is not None:
+            self._serve(self._runtime, [logic])
 
     # --- one message -------------------------------------------------------------
 
@@ -105,8 +105,13 @@ class WorkerRole:
         runtime = Runtime(self._application, settings, "worker", self.broker, node=node, lease=lease)
         await runtime.open()
         runtime.keep()
-        runtime.serve(logic for logic in self._application.logics.values() if runs_in_workers(logic))
+        self._serve(runtime, self._application.logics.values())
         self._runtime = runtime
+
+    @staticmethod
+    def _serve(runtime: Runtime, logics: Iterable[LogicBase]) -> None:
+        """DISPATCHED logic runs here as well (contract D3); where an edge shares the process, the edge serves it."""
+        runtime.serve(logic for logic in logics if runs_in_workers(logic) or logic._operations is None)
 
     def _on_loop(self, work: Awaitable[T]) -> T:
         assert self._loop is not None

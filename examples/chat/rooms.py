@@ -39,7 +39,7 @@ class Rooms:
         First a member, then the history: whatever is said from now on is delivered, and what was said before is
         in the history, so nothing can fall between the two. It may be in both; the number tells.
         """
-        with self._redis.pipeline(transaction=True) as trip:
+        with self.store.pipeline(transaction=True) as trip:
             trip.sadd(self._rooms, room)
             trip.hset(self._members(room), member.client, member.model_dump_json())
             trip.hvals(self._members(room))
@@ -49,7 +49,7 @@ class Rooms:
 
     def members(self, room: str) -> list[Member]:
         """Everybody in a room."""
-        return _members(self._redis.hvals(self._members(room)))
+        return _members(self.store.hvals(self._members(room)))
 
     def forget(self, room: str, members: Iterable[Member]) -> bool:
         """Take members out of a room. Returns whether any of them was still there."""
@@ -58,7 +58,7 @@ class Rooms:
 
     def names(self) -> list[str]:
         """All rooms that have members."""
-        return sorted(str(room) for room in self._redis.smembers(self._rooms))
+        return sorted(str(room) for room in self.store.smembers(self._rooms))
 
     # --- what was said -----------------------------------------------------------
 
@@ -69,7 +69,7 @@ class Rooms:
         """
         keys = [self._key("numbers", room), self._history(room), self._key("last", room)]
         args: list[str | int] = [line.uuid, line.model_dump_json(), KEEP_LINES, FORGET_AFTER]
-        with self._redis.pipeline(transaction=False) as trip:
+        with self.store.pipeline(transaction=False) as trip:
             self._number_script(keys=keys, args=args, client=trip)
             trip.hvals(self._members(room))
             (number, kept), members = trip.execute()
@@ -92,7 +92,8 @@ class Rooms:
         return self._key("history", room)
 
     @cached_property
-    def _redis(self) -> redis.Redis:
+    def store(self) -> redis.Redis:
+        """The Redis that all this is in; a test may set another one."""
         settings = self._broke.settings
         assert settings.redis_url is not None
         return redis.Redis.from_url(settings.redis_url, decode_responses=True, socket_timeout=settings.redis_timeout)
@@ -106,7 +107,7 @@ class Rooms:
         return self._script("forget.lua")
 
     def _script(self, name: str) -> Script:
-        return self._redis.register_script(Path(__file__).with_name(name).read_text(encoding="utf-8"))
+        return self.store.register_script(Path(__file__).with_name(name).read_text(encoding="utf-8"))
 
 
 def _members(found: Iterable[str | bytes]) -> list[Member]:

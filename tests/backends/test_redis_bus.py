@@ -19,8 +19,8 @@ from gobroke_dist.backends.redis.connection import connect
 from gobroke_dist.bus import Published
 from gobroke_dist.errors import QueueFull, RedisUnavailable
 from gobroke_dist.settings import Settings
+from gobroke_dist.testing.faults import Proxy
 from tests.backends.places import RedisPlace
-from tests.backends.relay import Relay
 from tests.eventually import eventually
 
 
@@ -32,12 +32,10 @@ async def bus(real: RedisPlace) -> AsyncIterator[RedisBus]:
 
 
 @pytest.fixture
-async def relay(redis_url: str) -> AsyncIterator[Relay]:
+async def proxy(redis_url: str) -> AsyncIterator[Proxy]:
     with tempfile.TemporaryDirectory(prefix="gb-") as folder:
-        made = Relay(redis_url.removeprefix("unix://"), Path(folder) / "relay.sock")
-        await made.start()
-        yield made
-        await made.stop()
+        async with Proxy(redis_url, socket=Path(folder) / "proxy.sock") as made:
+            yield made
 
 
 async def listeners(place: RedisPlace) -> list[str]:
@@ -69,23 +67,23 @@ async def test_c8_a_cut_subscription_comes_back_and_leaks_no_connection(real: Re
     assert names.count(real.settings.prefix) == 3  # subscription, publisher, this test's own
 
 
-async def test_c8_a_peer_that_went_silent_is_noticed(relay: Relay, prefix: str) -> None:
-    place = RedisPlace(Settings(prefix=prefix, redis_url=relay.url, redis_timeout=0.2))
+async def test_c8_a_peer_that_went_silent_is_noticed(proxy: Proxy, prefix: str) -> None:
+    place = RedisPlace(Settings(prefix=prefix, redis_url=proxy.url, redis_timeout=0.2))
     listening, sending = place.bus(), place.bus()
     got: list[bytes] = []
     await listening.open("n1", lambda arrival: got.append(arrival.data))
     await arrives(sending, "n1", got, b"before")
-    relay.go_deaf()
+    proxy.go_deaf()
     assert not isinstance((await asyncio.gather(sending.publish("n1", b"lost"), return_exceptions=True))[0], Published)
     await arrives(sending, "n1", got, b"after")
     assert place.metrics.counts["bus_reconnects"] == 1
-    await eventually(lambda: relay.connections == 3)  # the subscription and two for commands, and no deaf one
+    await eventually(lambda: proxy.connections == 3)  # the subscription and two for commands, and no deaf one
     await listening.close()
     await place.close()
 
 
-async def test_an_idle_subscription_stays(relay: Relay, prefix: str) -> None:
-    place = RedisPlace(Settings(prefix=prefix, redis_url=relay.url, redis_timeout=0.05))
+async def test_an_idle_subscription_stays(proxy: Proxy, prefix: str) -> None:
+    place = RedisPlace(Settings(prefix=prefix, redis_url=proxy.url, redis_timeout=0.05))
     bus = place.bus()
     await bus.open("n1", lambda _: None)
 
@@ -236,18 +234,18 @@ async def test_c8_what_was_the_last_before_a_silence_arrives_after_a_cut(real: R
 
 
 async def test_c8_a_subscriber_that_is_deaf_while_it_looks_healthy_is_found_and_hears_what_it_missed(
-    real: RedisPlace, relay: Relay
+    real: RedisPlace, proxy: Proxy
 ) -> None:
-    through_relay = connect(real.settings.model_copy(update={"redis_url": relay.url}), blocking=True)
-    bus = RedisBus(real.client(), through_relay, real.keys, real.settings, real.metrics)
+    through_proxy = connect(real.settings.model_copy(update={"redis_url": proxy.url}), blocking=True)
+    bus = RedisBus(real.client(), through_proxy, real.keys, real.settings, real.metrics)
     got: list[bytes] = []
     await bus.open("n1", lambda arrival: got.append(arrival.data))
-    relay.go_deaf()
+    proxy.go_deaf()
     assert (await bus.publish("n1", b"missed")).heard  # Redis takes it for a healthy one, too
     await eventually(lambda: got == [b"missed"], within=5)
     assert real.metrics.counts["bus_reconnects"] == 1
     await bus.close()
-    await through_relay.aclose()
+    await through_proxy.aclose()
 
 
 async def test_c10_of_a_redis_that_was_emptied_all_that_follows_arrives(real: RedisPlace, bus: RedisBus) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
 import pytest
@@ -15,7 +15,7 @@ from gobroke_dist.backends.redis.scripts import Script, made_of
 from gobroke_dist.backends.redis.shuttle import Shuttle
 from gobroke_dist.errors import RedisUnavailable
 from gobroke_dist.settings import Settings
-from tests.tasks.proxy import Proxy
+from gobroke_dist.testing.faults import Proxy
 
 ECHO = made_of("return ARGV[1]")
 PUSH = made_of("return redis.call('RPUSH', KEYS[1], ARGV[1])")
@@ -37,10 +37,9 @@ async def shuttle(client: redis.asyncio.Redis) -> AsyncIterator[Shuttle]:
 
 
 @pytest.fixture
-def proxy(redis_url: str) -> Iterator[Proxy]:
-    made = Proxy(redis_url.removeprefix("unix://"))
-    yield made
-    made.close()
+async def proxy(redis_url: str) -> AsyncIterator[Proxy]:
+    async with Proxy(redis_url) as made:
+        yield made
 
 
 async def test_answers_come_in_the_order_of_the_calls(shuttle: Shuttle) -> None:
@@ -86,16 +85,16 @@ async def test_c8_a_connection_that_was_cut_is_an_error_once_and_then_replaced(p
     client = connect(Settings(redis_url=proxy.url))
     shuttle = Shuttle(client, timeout=2)
     await shuttle.run([(ECHO, [], ["x"])])
-    proxy.cut = 1.0
+    proxy.faults.cut_replies = 1.0
     [error] = await shuttle.run([(ECHO, [], ["lost"])])
     assert isinstance(error, RedisUnavailable)
-    proxy.cut = 0.0
+    proxy.heal()
     assert await shuttle.run([(ECHO, [], ["y"])]) == [b"y"]
-    proxy.go_down()
+    proxy.refuse()
     for _ in range(2):
         [error] = await shuttle.run([(ECHO, [], ["z"])])
         assert isinstance(error, RedisUnavailable)
-    proxy.down = False
+    proxy.heal()
     assert await shuttle.run([(ECHO, [], ["z"])]) == [b"z"]
     await shuttle.close()
     await client.aclose()

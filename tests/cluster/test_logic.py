@@ -263,6 +263,32 @@ async def test_d3_a_dispatched_logic_that_a_worker_addresses_runs_there_after_th
     assert on_edge.seen == []
 
 
+class Speaker(LogicBase):
+    """A DISPATCHED logic that makes calls of its own."""
+
+    def run_logic(self, message: Message) -> None:
+        names = ",".join(sorted(client.uuid for client in self.get_all_clients()))
+        self.send_message(Message(to_client="ann", message_raw=f"{message.from_logic}: {names}"))
+
+
+class Asking(LogicBase):
+    """A WORKER that has another logic speak for it."""
+
+    logic_type = LogicType.WORKER
+
+    async def run_logic(self, message: Message) -> None:
+        await self.send_message(Message(to_logic="speaker"))
+
+
+async def test_a3_d3_a_dispatched_logic_in_a_worker_makes_the_same_calls(cluster: Cluster) -> None:
+    """The process has no edge; the calls work as they do on one."""
+    edge = await cluster.edge(Asking("asking"), Speaker("speaker"))
+    await cluster.worker(Asking("asking"), Speaker("speaker"))
+    ann = await edge.stub.simulate_client_connection(Client(uuid="ann"))
+    await edge.stub.simulate_client_message(ann, [], b"", to_logic="asking")
+    assert (await edge.stub.next_message(ann, timeout=10)).message_raw == b"asking: ann"
+
+
 class Failing(LogicBase):
     async def run_logic(self, message: Message) -> None:
         raise ValueError("a defect in a logic")

@@ -45,7 +45,7 @@ def test_only_the_last_lines_are_kept_and_numbers_go_on(rooms: Rooms, monkeypatc
         rooms.number("lobby", line(f"uuid-{turn}"))
     _, kept = rooms.enter("lobby", member("Ben"), after=0)
     assert [one.number for one in kept] == [8, 9, 10]
-    assert rooms._redis.hkeys(rooms._key("numbers", "lobby")) == ["uuid-8", "uuid-9", "uuid-10"]
+    assert rooms.store.hkeys(rooms._key("numbers", "lobby")) == ["uuid-8", "uuid-9", "uuid-10"]
 
 
 def test_rooms_number_on_their_own(rooms: Rooms) -> None:

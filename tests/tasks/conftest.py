@@ -20,6 +20,7 @@ from gobroke_dist.tasks import actors
 from gobroke_dist.tasks.broker import OrderedBroker
 from gobroke_dist.tasks.hooks import default_middleware
 from gobroke_dist.tasks.transaction import Transaction
+from gobroke_dist.testing.faults import Proxy, proxy_in_thread
 
 Handler = Callable[[Message, Transaction], None]
 
@@ -37,6 +38,13 @@ def settings(redis_url: str, prefix: str) -> Settings:
 @pytest.fixture
 def client(redis_url: str) -> Iterator[redis.Redis]:
     with redis.Redis.from_url(redis_url) as made:
+        yield made
+
+
+@pytest.fixture
+def proxy(redis_url: str) -> Iterator[Proxy]:
+    """A way to the same Redis that breaks when it is told to."""
+    with proxy_in_thread(redis_url) as made:
         yield made
 
 

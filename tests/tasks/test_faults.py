@@ -3,7 +3,7 @@ from __future__ import annotations
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,18 +14,11 @@ from gobroke_dist.keys import ClusterKeys
 from gobroke_dist.message import Message
 from gobroke_dist.tasks.broker import OrderedBroker
 from gobroke_dist.tasks.transaction import Transaction
+from gobroke_dist.testing.faults import Proxy
 from gobroke_dist.wire import channel
 from tests.eventually import eventually_sync
 from tests.tasks.conftest import Chat, Journal, declare, working
-from tests.tasks.proxy import Proxy
 from tests.tasks.sending import register, send
-
-
-@pytest.fixture
-def proxy(redis_url: str) -> Iterator[Proxy]:
-    made = Proxy(redis_url.removeprefix("unix://"))
-    yield made
-    made.close()
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +36,7 @@ def test_w6_a_handler_that_raises_while_redis_is_away_loses_nothing(
     def handle(message: Message, _: Transaction) -> None:
         attempts.append(message.delivery.attempt)
         if len(attempts) == 1:
-            proxy.go_down()
+            proxy.refuse()
             raise ValueError("while Redis is away")
         journal.note("k", message.json()["n"])
 
@@ -51,9 +44,9 @@ def test_w6_a_handler_that_raises_while_redis_is_away_loses_nothing(
     for n in range(3):
         send(broker, "k", n)
     with working(cut_off, threads=1):
-        eventually_sync(lambda: proxy.down)
+        eventually_sync(lambda: proxy.faults.refusing)
         assert broker.do_qsize("chat") == 3
-        threading.Timer(0.5, setattr, (proxy, "down", False)).start()
+        threading.Timer(0.5, proxy.heal).start()
         eventually_sync(lambda: len(journal.of("k")) == 3, within=15)
     assert journal.of("k") == [0, 1, 2]
     assert attempts[:2] == [1, 2]
@@ -76,16 +69,16 @@ def test_w18_cut_replies_make_nothing_count_twice_vanish_or_stick(
         register(client, prefix, "n1", "c")
         subscription.subscribe(ClusterKeys(prefix).channel("n1").name)
         subscription.get_message(timeout=2)
-        proxy.cut = 0.05
+        proxy.faults.cut_replies = 0.05
         with working(cut_off):
             for n in range(count):
                 for key in keys:
                     send(cut_off, key, n)
             eventually_sync(lambda: _size(cut_off) == 0, within=40)
-            proxy.cut = 0.0
+            proxy.heal()
         heard = [subscription.get_message(timeout=0.5) for _ in range(count * len(keys) + 1)]
     names = [channel.read(one["data"]).data[1:].decode() for one in heard if one]
-    assert proxy.cuts > 10
+    assert proxy.counts.cuts > 10
     assert journal.overlaps == 0
     assert cut_off.metrics.counts["settlements_refused"] == 0
     for key in keys:

@@ -15,9 +15,9 @@ from gobroke_dist.tasks.broker import OrderedBroker
 from gobroke_dist.tasks.key_control import KeyControl
 from gobroke_dist.tasks.transaction import Transaction
 from gobroke_dist.tasks.trips import Trips
+from gobroke_dist.testing.faults import Proxy
 from tests.eventually import eventually_sync
 from tests.tasks.conftest import Chat, Journal, declare, working
-from tests.tasks.proxy import Proxy
 from tests.tasks.sending import send, task
 from tests.tasks.test_commit import heard, listen
 from tests.tasks.test_takeover import Start, log, start  # noqa: F401 - fixtures
@@ -154,12 +154,11 @@ def test_w2_a_key_that_is_paused_meanwhile_goes_on_later_where_it_stopped(
 
 def test_w18_a_way_to_redis_that_breaks_loses_and_doubles_nothing(
     make_broker: Callable[..., OrderedBroker],
-    redis_url: str,
+    proxy: Proxy,
     client: redis.Redis,
     prefix: str,
     gone_on: list[bool],
 ) -> None:
-    proxy = Proxy(redis_url.removeprefix("unix://"))
     journal, cut_off = Journal(), make_broker(redis_url=proxy.url, worker_lease=30.0)
 
     def handle(message: Message, transaction: Transaction) -> None:
@@ -170,12 +169,11 @@ def test_w18_a_way_to_redis_that_breaks_loses_and_doubles_nothing(
     declare(cut_off, handle)
     subscription = listen(client, prefix)
     send_all(cut_off, range(400))
-    proxy.cut = 0.1
+    proxy.faults.cut_replies = 0.1
     with working(cut_off):
         eventually_sync(lambda: client.hlen(cut_off.keys("chat").messages) == 0, within=40)
-        proxy.cut = 0.0
-    proxy.close()
-    assert proxy.cuts > 5
+        proxy.heal()
+    assert proxy.counts.cuts > 5
     assert sum(gone_on) > 100
     assert journal.overlaps == 0
     assert journal.of("k") == list(range(400))

@@ -24,9 +24,9 @@ from gobroke_dist.tasks.broker import OrderedBroker
 from gobroke_dist.tasks.hooks import default_middleware
 from gobroke_dist.tasks.lane import loop_for
 from gobroke_dist.tasks.transaction import Transaction
+from gobroke_dist.testing.faults import Proxy
 from tests.eventually import eventually_sync
 from tests.tasks.conftest import Chat, Journal, working
-from tests.tasks.proxy import Proxy
 from tests.tasks.sending import register, send, task
 from tests.tasks.test_commit import heard, listen
 from tests.tasks.test_order import Hooks
@@ -322,9 +322,8 @@ def test_w17_foreign_messages_get_their_place_their_end_or_their_own_actor(broke
 
 
 def test_w18_cut_replies_lose_and_double_nothing_on_the_loop(
-    make_broker: Callable[..., OrderedBroker], redis_url: str, client: redis.Redis, prefix: str
+    make_broker: Callable[..., OrderedBroker], proxy: Proxy, client: redis.Redis, prefix: str
 ) -> None:
-    proxy = Proxy(redis_url.removeprefix("unix://"))
     journal, cut_off, count, keys = Journal(), make_broker(redis_url=proxy.url, worker_lease=30.0), 40, "abcde"
 
     async def handle(message: Message, transaction: Transaction) -> None:
@@ -339,14 +338,13 @@ def test_w18_cut_replies_lose_and_double_nothing_on_the_loop(
     for n in range(count):
         for key in keys:
             send(cut_off, key, n)
-    proxy.cut = 0.2
+    proxy.faults.cut_replies = 0.2
     with working(cut_off):
         eventually_sync(lambda: client.hlen(cut_off.keys("chat").messages) == 0, within=40)
-        proxy.cut = 0.0
+        proxy.heal()
     names = [one.decode() for one in heard(subscription)]
     subscription.close()
-    proxy.close()
-    assert proxy.cuts > 5
+    assert proxy.counts.cuts > 5
     assert journal.overlaps == 0
     assert cut_off.metrics.counts["settlements_refused"] == 0
     for key in keys:

@@ -20,9 +20,9 @@ from gobroke_dist.metrics import Metrics
 from gobroke_dist.settings import Settings
 from gobroke_dist.tasks.broker import OrderedBroker
 from gobroke_dist.tasks.producer import AsyncProducer
+from gobroke_dist.testing.faults import Proxy
 from tests.eventually import eventually
 from tests.tasks.conftest import Journal, declare, working
-from tests.tasks.proxy import Proxy
 from tests.tasks.sending import task
 
 
@@ -221,24 +221,22 @@ async def test_w17_hooks_that_are_there_are_called_whenever_they_were_added(
 
 
 async def test_w18_cut_replies_lose_no_message_and_keep_the_order(
-    settings: Settings, broker: OrderedBroker, redis_url: str
+    settings: Settings, broker: OrderedBroker, proxy: Proxy
 ) -> None:
-    proxy = Proxy(redis_url.removeprefix("unix://"))
     cut_off = connect(settings.model_copy(update={"redis_url": proxy.url}))
     metrics = Metrics()
     producer = AsyncProducer(broker, cut_off, settings, metrics)
     producer.start()
-    proxy.cut = 0.2
+    proxy.faults.cut_replies = 0.2
     accepted = []
     for n in range(400):
         accepted.append(producer.enqueue(task(f"k{n % 3}", n)))
         if n % 5 == 0:
             await asyncio.sleep(0.001)
     await asyncio.gather(*accepted)
-    assert proxy.cuts > 3
+    assert proxy.counts.cuts > 3
     await producer.close()
     await cut_off.aclose()
-    await asyncio.to_thread(proxy.close)
     journal = Journal()
     declare(broker, lambda message, _: journal.note(message.json()["key"], message.json()["n"]))
     with working(broker):
@@ -249,20 +247,17 @@ async def test_w18_cut_replies_lose_no_message_and_keep_the_order(
 
 
 async def test_w18_a_connection_that_was_cut_while_nobody_used_it_costs_no_pause(
-    settings: Settings, broker: OrderedBroker, redis_url: str, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, broker: OrderedBroker, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gobroke_dist.tasks.producer._FIRST_PAUSE", 60.0)
-    proxy = Proxy(redis_url.removeprefix("unix://"))
     cut_off = connect(settings.model_copy(update={"redis_url": proxy.url}))
     producer = AsyncProducer(broker, cut_off, settings, Metrics())
     producer.start()
     await producer.enqueue(task("k", 0))
-    proxy.go_down()
-    proxy.down = False
+    proxy.reset()
     await asyncio.wait_for(producer.enqueue(task("k", 1)), 5)
     await producer.close()
     await cut_off.aclose()
-    await asyncio.to_thread(proxy.close)
 
 
 async def test_a_batch_that_fails_by_a_defect_is_told_so(

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from endpoints import StubEndpoint, WebSocketEndpoint
 from gobroke_dist import Broke, Client, LogicBase, LogicType, Message, Settings, Tick, new_simple_logic_message
+from gobroke_dist.testing import Cluster, DeadLetter, MemoryClient
 
 
 def room(message: Message) -> str:
@@ -89,3 +90,13 @@ async def main() -> None:
 
 if __name__ == "__main__":
     asyncio.run(main())
+
+
+async def test_of_an_application(gobroke_cluster: type[Cluster]) -> None:
+    async with gobroke_cluster(broke, nodes=2) as cluster, Cluster(ByFunction(), settings=Settings()) as other:
+        ann: MemoryClient = await cluster.connect("ann", node=1, metadata={"name": "Ann"})
+        await ann.send({"to_logic": "chat", "data": [1, None]})
+        text: str = (await ann.expect(within=1.5, type="message"))["uuid"]
+        await ann.send(Message(to_client=text))
+        letters: list[DeadLetter] = other.dead("byfunction")
+        other.requeue("byfunction", letters[0].uuid)

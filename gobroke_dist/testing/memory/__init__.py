@@ -1,0 +1,1 @@
+"""The processes of an in-memory cluster, and what they share in place of Redis."""

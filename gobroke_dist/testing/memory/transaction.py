@@ -1,0 +1,65 @@
+"""An outlet whose effects become visible when the message being handled is acknowledged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from gobroke_dist.bus import Bus
+from gobroke_dist.message import Message
+from gobroke_dist.outlet import Task
+from gobroke_dist.testing.memory.letters import Letter, written
+from gobroke_dist.testing.memory.queues import Queues
+
+
+@dataclass(frozen=True, slots=True)
+class _Publication:
+    """``node`` None: to all."""
+
+    node: str | None
+    data: bytes
+
+
+@dataclass(slots=True)
+class MemoryTransaction:
+    """What one handler sends, in order. Dropped when the handler fails (contract W7).
+
+    Attributes:
+        after_commit: what DISPATCHED logics of this process are to process once the commit is done.
+    """
+
+    after_commit: list[tuple[str, Message]] = field(default_factory=list)
+    _effects: list[_Publication | Task] = field(default_factory=list)
+    _sealed: list[_Publication | Letter] = field(default_factory=list)
+
+    @property
+    def deferred(self) -> bool:
+        return True
+
+    def publish(self, node: str, data: bytes, uuids: tuple[str, ...]) -> None:
+        self._effects.append(_Publication(node, data))
+
+    def broadcast(self, data: bytes) -> None:
+        self._effects.append(_Publication(None, data))
+
+    def enqueue(self, task: Task) -> None:
+        self._effects.append(task)
+
+    def dispatch(self, logic: str, message: Message) -> None:
+        self.after_commit.append((logic, message))
+
+    async def settled(self) -> tuple[str, ...]:
+        return ()
+
+    def seal(self) -> None:
+        """The handler has ended: write down what it sent. Raises ``TypeError`` or ``ValueError``: it is no JSON."""
+        self._sealed = [written(effect) if isinstance(effect, Task) else effect for effect in self._effects]
+
+    def carry_out(self, bus: Bus, queues: Queues) -> None:
+        """Make all of it visible, without a moment in between."""
+        for effect in self._sealed:
+            if isinstance(effect, Letter):
+                queues.place(effect)
+            elif effect.node is None:
+                bus.broadcast(effect.data)
+            else:
+                bus.publish(effect.node, effect.data)
