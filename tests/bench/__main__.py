@@ -1,4 +1,7 @@
-"""``make bench``: the WORKER path beside others, in one interleaved run on one Redis."""
+"""``make bench``: the WORKER path beside other queues, and the cluster path beside other real-time servers.
+
+Each part is one interleaved run on one Redis.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.bench import table, worker_path
+from tests.bench import cluster_path, table, worker_path
+from tests.bench.cluster.plan import CLUSTER_NAMES
 from tests.bench.field import ROOT
 from tests.bench.part import Options
 from tests.bench.plan import NAMES
 
 DOCS = ROOT / "docs" / "benchmarks"
-PARTS = {"queue": worker_path.measured}
+PARTS = {"queue": worker_path.measured, "cluster": cluster_path.measured}
 
 
 def main() -> None:
@@ -38,9 +42,11 @@ def main() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench ARGS=…", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="one round of what matters most; under 3 minutes")
+    parser.add_argument("--quick", action="store_true", help="one round of what matters most; under 5 minutes")
     parser.add_argument("--part", action="append", choices=PARTS, help="only this part; may be repeated")
-    parser.add_argument("--only", action="append", default=[], choices=NAMES, help="only this case; may be repeated")
+    parser.add_argument(
+        "--only", action="append", default=[], choices=(*NAMES, *CLUSTER_NAMES), help="only this case; may be repeated"
+    )
     parser.add_argument("--rounds", type=int, default=0, help="how often each takes its turn (default 3)")
     parser.add_argument("--json", action="store_true", help="all figures as JSON, by part, instead of tables")
     parser.add_argument(
