@@ -118,8 +118,8 @@ def _unicast(book: Book, plan: ClusterPlan) -> Sheet:
     )
     pace = f"{cases[0].rate} messages a second" if cases else ""
     words = (
-        f"Clients on one node send to clients on all others, {pace}; per message, and less what the same nodes use in "
-        "the same time when nobody sends."
+        f"Clients on one node send to clients on one other, {pace}, and all further nodes have one client each, which "
+        "gets nothing. Per message, and less what the same nodes use in the same time when nobody sends."
     )
     return Sheet("What a unicast costs", words, ("", "nodes", *(title for _, title, _ in _SPENT)), rows)
 

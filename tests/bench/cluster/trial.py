@@ -47,7 +47,7 @@ class ClusterBench:
             }[case.kind](case, stage)
 
     def latency(self, case: Case, stage: Stage) -> Figures:
-        """Clients of the first node send evenly to clients of the others."""
+        """Clients of the first node send evenly to clients of the second."""
         senders, receivers = _lines(case, stage)
         warm_up(lambda: senders.ask("pace", rate=case.rate, seconds=_SETTLE), [senders, receivers])
         sent = senders.ask("pace", rate=case.rate, seconds=case.seconds)["sent"]
@@ -135,14 +135,15 @@ class ClusterBench:
 
 
 def _lines(case: Case, stage: Stage) -> tuple[Partner, Partner]:
-    """Clients of the first node, each of which sends to one of the other nodes' clients."""
+    """Clients of the first node, each of which sends to one of the second node's. Each further node has one client,
+    without which some do not even listen to the others.
+    """
     senders, receivers = stage.crowd(), stage.crowd()
     senders.ask("connect", port=stage.ports[0], count=case.clients, prefix="sender")
-    addresses: list[str] = []
-    for number, port in enumerate(stage.ports[1:]):
-        count = case.clients // (len(stage.ports) - 1)
-        addresses += receivers.ask("connect", port=port, count=count, prefix=f"receiver-{number}")["addresses"]
-    senders.ask("aim", addresses=addresses)
+    there = receivers.ask("connect", port=stage.ports[1], count=case.clients, prefix="receiver")
+    senders.ask("aim", addresses=there["addresses"])
+    for number, port in enumerate(stage.ports[2:]):
+        receivers.ask("connect", port=port, count=1, prefix=f"bystander-{number}")
     warm_up(lambda: senders.ask("volley"), [senders, receivers])
     time.sleep(_SETTLE)
     return senders, receivers
