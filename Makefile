@@ -26,7 +26,7 @@ check: .venv/stamp ## Lint, format, types, floors
 chaos: .venv/stamp ## Faults of every kind under load, with proofs and negative controls; ARGS="--quick" takes 2 minutes
 	$(BIN)/python -m tests.chaos $(ARGS)
 
-bench: .venv/stamp ## The WORKER path beside other queues, 17 minutes; ARGS="--quick" takes 3, see ARGS="--help"
+bench: .venv/stamp ## WORKER path beside other queues, 17 minutes, and cluster path, 18; ARGS="--quick": 3 and 2; ARGS="--part cluster"
 	$(BIN)/python -m tests.bench.install
 	$(BIN)/python -m tests.bench $(ARGS)
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gobroke_dist.lifeline import tied
-from tests.bench.field import ROOT, Contestant
+from tests.bench.field import ROOT, Contestant, Program
 from tests.bench.job import Job
 
 _TICK = os.sysconf("SC_CLK_TCK")
@@ -39,7 +39,7 @@ class Crew:
         self.processes = [
             subprocess.Popen(
                 tied(_command(contestant, "work")),
-                env=_environment(contestant, job),
+                env=environment(contestant, **job.environment()),
                 cwd=ROOT,
                 stdout=self._output,
                 stderr=self._output,
@@ -95,7 +95,7 @@ def play(contestant: Contestant, role: str, job: Job) -> dict[str, float]:
     try:
         ran = subprocess.run(
             _command(contestant, role),
-            env=_environment(contestant, job),
+            env=environment(contestant, **job.environment()),
             cwd=ROOT,
             capture_output=True,
             text=True,
@@ -111,13 +111,14 @@ def play(contestant: Contestant, role: str, job: Job) -> dict[str, float]:
     return reported
 
 
+def environment(program: Program, **more: str) -> dict[str, str]:
+    """The variables of a program's process: none that would set up the product otherwise than the benchmark does."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("GOBROKE_", "dramatiq_"))}
+    return {**inherited, **dict(program.environment), **more, "PYTHONPATH": str(ROOT)}
+
+
 def _command(contestant: Contestant, role: str) -> list[str]:
     return [contestant.python, "-m", f"tests.bench.contestants.{contestant.module}", role]
-
-
-def _environment(contestant: Contestant, job: Job) -> dict[str, str]:
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("GOBROKE_", "dramatiq_"))}
-    return {**inherited, **dict(contestant.environment), **job.environment(), "PYTHONPATH": str(ROOT)}
 
 
 def _cpu_of(sessions: set[int]) -> Iterator[float]:

@@ -11,33 +11,22 @@ PEERS = ROOT / ".venv-bench"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Contestant:
-    """One of those measured.
+class Program:
+    """One that takes part in a measurement.
 
     Attributes:
         name: in figures and on the command line.
         label: for people.
-        module: of its program in ``tests.bench.contestants``.
+        module: of its program.
         requirements: what pip installs into an environment of its own; nothing for those that ours has.
-        own_processes: its program starts all worker processes itself.
-        colours: of handlers it has.
-        threads, prefetch: where they differ from the job's.
         environment: more variables.
-        loads_itself: nothing can send to it from outside.
-        share: of a case's messages that it gets, where it would take much longer than the others.
     """
 
     name: str
     label: str
     module: str
     requirements: tuple[str, ...] = ()
-    own_processes: bool = False
-    colours: tuple[str, ...] = ("def",)
-    threads: int = 8
-    prefetch: int = 0
     environment: tuple[tuple[str, str], ...] = ()
-    loads_itself: bool = False
-    share: float = 1.0
 
     @property
     def python(self) -> str:
@@ -51,6 +40,26 @@ class Contestant:
             return ""
         reason = PEERS / self.module / "failed"
         return reason.read_text().strip() if reason.exists() else "not installed; `make bench` does it"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contestant(Program):
+    """One whose workers are measured; ``module`` is in ``tests.bench.contestants``.
+
+    Attributes:
+        own_processes: its program starts all worker processes itself.
+        colours: of handlers it has.
+        threads, prefetch: where they differ from the job's.
+        loads_itself: nothing can send to it from outside.
+        share: of a case's messages that it gets, where it would take much longer than the others.
+    """
+
+    own_processes: bool = False
+    colours: tuple[str, ...] = ("def",)
+    threads: int = 8
+    prefetch: int = 0
+    loads_itself: bool = False
+    share: float = 1.0
 
 
 _TASKIQ = ("taskiq>=0.11", "taskiq-redis>=1.0", "hiredis", "uvloop")

@@ -37,11 +37,14 @@ class Goal:
         return value >= self.bound if self.least else value <= self.bound
 
 
-def _ratio(of: tuple[str, str], to: tuple[str, str], figure: str = "rate") -> Measured:
+def ratio(of: tuple[str, str], to: tuple[str, str], figure: str = "rate") -> Measured:
+    """Of one (case, contestant) by another's."""
     return lambda book: book.ratio(Subject(*of, figure), Subject(*to, figure))
 
 
-def _worst(case: str, figure: str, scale: float = 1.0) -> Measured:
+def worst(case: str, figure: str, scale: float = 1.0) -> Measured:
+    """The product's largest of all rounds."""
+
     def measured(book: Book) -> float | None:
         value = book.worst(case, OURS, figure)
         return None if value is None else value * scale
@@ -63,24 +66,24 @@ def _takeover(case: str) -> Measured:
 
 _BASE, _HOT_KEY = ("base", OURS), ("one-key", OURS)
 _GOALS = (
-    Goal("drain, 100 keys, by stock Dramatiq unordered", _ratio(_BASE, ("base", STOCK)), 2.0, True, "×"),
-    Goal("drain, 100 keys, by Dramatiq's StubBroker without Redis", _ratio(_BASE, ("base", STUB)), 0.5, True, "×"),
-    *(Goal(f"drain, 100 keys, by {peer}", _ratio(_BASE, ("base", peer)), 1.0, True, "×") for peer in PEERS),
+    Goal("drain, 100 keys, by stock Dramatiq unordered", ratio(_BASE, ("base", STOCK)), 2.0, True, "×"),
+    Goal("drain, 100 keys, by Dramatiq's StubBroker without Redis", ratio(_BASE, ("base", STUB)), 0.5, True, "×"),
+    *(Goal(f"drain, 100 keys, by {peer}", ratio(_BASE, ("base", peer)), 1.0, True, "×") for peer in PEERS),
     Goal(
         "drain, 1 key, by stock with 1 thread and prefetch 512",
-        _ratio(_HOT_KEY, ("one-key", HOT)),
+        ratio(_HOT_KEY, ("one-key", HOT)),
         1.5,
         True,
         "×",
     ),
-    Goal("async def by def, 100 keys", _ratio(("async", OURS), _BASE), 2.0, True, "×"),
-    Goal("enqueue by stock send()", _ratio(_BASE, ("base", STOCK), "send_rate"), 5.0, True, "×"),
-    Goal("longest time that enqueueing holds the loop", _worst("loop", "blocked", 1000), 1.0, False, " ms"),
+    Goal("async def by def, 100 keys", ratio(("async", OURS), _BASE), 2.0, True, "×"),
+    Goal("enqueue by stock send()", ratio(_BASE, ("base", STOCK), "send_rate"), 5.0, True, "×"),
+    Goal("longest time that enqueueing holds the loop", worst("loop", "blocked", 1000), 1.0, False, " ms"),
     Goal("idle latency p50", _age(0.5), 2.0, False, " ms"),
     Goal("idle latency p99", _age(0.99), 10.0, False, " ms"),
-    Goal("requests to Redis per second, one idle process", _worst("latency", "idle_requests"), 1.0, False, "/s"),
-    Goal("drain with 1,000,000 waiting by drain with 10,000", _ratio(("million", OURS), _BASE), 0.8, True, "×"),
-    Goal("memory per waiting message by stock's", _ratio(_BASE, ("base", STOCK), "memory"), 1.5, False, "×"),
+    Goal("requests to Redis per second, one idle process", worst("latency", "idle_requests"), 1.0, False, "/s"),
+    Goal("drain with 1,000,000 waiting by drain with 10,000", ratio(("million", OURS), _BASE), 0.8, True, "×"),
+    Goal("memory per waiting message by stock's", ratio(_BASE, ("base", STOCK), "memory"), 1.5, False, "×"),
     Goal("longest takeover after a crash, lease of 2 s", _takeover("takeover-2s"), 3.0, False, " s"),
     Goal("longest takeover after a crash, default settings", _takeover("takeover"), 12.0, False, " s"),
 )

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import venv
 
+from tests.bench.cluster.field import CLUSTER
 from tests.bench.field import FIELD, PEERS
 
 _TIMEOUT = 300
@@ -16,7 +17,8 @@ _TIMEOUT = 300
 
 def main() -> None:
     """Install what is missing."""
-    wanted = {one.module: one.requirements for one in FIELD.values() if one.requirements}
+    programs = (*FIELD.values(), *CLUSTER.values())
+    wanted = {one.module: one.requirements for one in programs if one.requirements}
     for module, requirements in wanted.items():
         folder = PEERS / module
         if (folder / "installed").exists():

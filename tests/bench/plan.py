@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from tests.bench.job import Job
+from tests.bench.turns import interleaved
 
 OURS, STOCK, HOT, STUB = "gobroke", "stock", "stock-1", "stub"
 PEERS = ("celery", "taskiq", "taskiq-list", "arq", "huey")
@@ -57,11 +58,7 @@ class Plan:
 
     def turns(self) -> Iterator[tuple[int, Case, str]]:
         """All measurements, interleaved: each contestant once, then each again."""
-        for number in range(self.rounds):
-            for case in self.cases:
-                if not case.rounds or number < case.rounds:
-                    for contestant in case.contestants:
-                        yield number, case, contestant
+        return interleaved(self.cases, self.rounds)
 
 
 _JOB = Job(url="", board="", messages=10_000)

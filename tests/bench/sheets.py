@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import median
 
-from tests.bench.field import FIELD
+from tests.bench.field import FIELD, Program
 from tests.bench.figures import Book, Subject
-from tests.bench.goals import goals
+from tests.bench.goals import Goal, goals
 from tests.bench.plan import HOT, OURS, STOCK, Case, Plan
 
 NOT_MEASURED = "–"
@@ -25,8 +26,8 @@ class Sheet:
 
 def sheets(book: Book, plan: Plan) -> list[Sheet]:
     """All tables of a run that have something to show."""
-    made = [_goals(book), _rates(book, plan), _costs(book), _latency(book), _loop(book)]
-    made += [_takeovers(book, plan), _failures(book)]
+    made = [goal_sheet(book, goals()), _rates(book, plan), _costs(book), _latency(book), _loop(book)]
+    made += [_takeovers(book, plan), failure_sheet(book, FIELD)]
     return [sheet for sheet in made if sheet.rows]
 
 
@@ -71,7 +72,7 @@ _COSTS = (
 
 def _costs(book: Book) -> Sheet:
     rows = [
-        (FIELD[name].label, *(_number(book.median("base", name, figure), form) for figure, _, form in _COSTS))
+        (FIELD[name].label, *(number(book.median("base", name, figure), form) for figure, _, form in _COSTS))
         for name in FIELD
         if book.median("base", name, "rate") is not None
     ]
@@ -86,10 +87,10 @@ def _latency(book: Book) -> Sheet:
     rows = [
         (
             FIELD[name].label,
-            *(_number(book.age(name, share), ".1f", 1000) for share in (0.5, 0.99)),
+            *(number(book.age(name, share), ".1f", 1000) for share in (0.5, 0.99)),
             str(len(book.ages[name])),
             *(
-                _number(book.median("latency", name, figure), form)
+                number(book.median("latency", name, figure), form)
                 for figure, form in (("idle_requests", ".1f"), ("idle_commands", ".1f"), ("idle_cpu", ".2%"))
             ),
         )
@@ -105,16 +106,16 @@ def _loop(book: Book) -> Sheet:
     rows = [
         (
             label,
-            *(_number(book.worst("loop", name, figure), ".2f", 1000) for figure in ("blocked", "p99")),
-            _number(book.median("loop", name, "over_1ms"), ".0f"),
-            _number(book.median("loop", name, "turns"), ",.0f"),
+            *(number(book.worst("loop", name, figure), ".2f", 1000) for figure in ("blocked", "p99")),
+            number(book.median("loop", name, "over_1ms"), ".0f"),
+            number(book.median("loop", name, "turns"), ",.0f"),
         )
         for name, label in ((OURS, "making and enqueueing messages"), ("nothing", "making them, and nothing else"))
         if book.worst("loop", name, "blocked") is not None
     ]
     longest = book.worst("base", STOCK, "blocked")
     if rows and longest is not None:
-        rows.append(("stock `send()`, the longest", _number(longest, ".2f", 1000), *[NOT_MEASURED] * 3))
+        rows.append(("stock `send()`, the longest", number(longest, ".2f", 1000), *[NOT_MEASURED] * 3))
     columns = ("", "longest turn, ms", "p99, ms", "turns over 1 ms", "turns")
     words = "Turns of an edge's event loop while it enqueues 20,000 messages as fast as it can, ten at a time."
     return Sheet("Holding up the event loop", words, columns, tuple(rows))
@@ -135,21 +136,24 @@ def _takeovers(book: Book, plan: Plan) -> Sheet:
     return Sheet("Takeover after a crash", words, columns, tuple(rows))
 
 
-def _goals(book: Book) -> Sheet:
+def goal_sheet(book: Book, goals: Iterable[Goal]) -> Sheet:
+    """The figures to reach, and what was measured."""
     rows = []
-    for goal in goals():
+    for goal in goals:
         value, reached = goal.measured(book), goal.reached(book)
         bound = f"{'≥' if goal.least else '≤'} {goal.bound:g}{goal.unit}"
         verdict = {True: "reached", False: "**not reached**", None: "not measured"}[reached]
-        rows.append((goal.what, bound, _number(value, ".2f") + (goal.unit if value is not None else ""), verdict))
+        rows.append((goal.what, bound, number(value, ".2f") + (goal.unit if value is not None else ""), verdict))
     words = "Each a ratio within one round, or a time; the median of the rounds, or the worst where a bound is a bound."
     return Sheet("Figures to reach", words, ("", "goal", "measured", ""), tuple(rows))
 
 
-def _failures(book: Book) -> Sheet:
-    rows = tuple((case, FIELD[name].label, why) for (case, name), why in book.failures.items())
+def failure_sheet(book: Book, field: Mapping[str, Program]) -> Sheet:
+    """What has no figures, and why."""
+    rows = tuple((case, field[name].label, why) for (case, name), why in book.failures.items())
     return Sheet("Not measured", "What could not take part, and why.", ("case", "", "reason"), rows)
 
 
-def _number(value: float | None, form: str, scale: float = 1.0) -> str:
+def number(value: float | None, form: str, scale: float = 1.0) -> str:
+    """For people; a dash where there is none."""
     return NOT_MEASURED if value is None else format(value * scale, form)

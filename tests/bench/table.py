@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
@@ -9,14 +10,13 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.bench.figures import Book
-from tests.bench.goals import goals
-from tests.bench.plan import Plan
-from tests.bench.sheets import Sheet, sheets
+from tests.bench.goals import Goal
+from tests.bench.sheets import Sheet
 
 
-def show(book: Book, plan: Plan, console: Console) -> None:
+def show(sheets: Iterable[Sheet], console: Console) -> None:
     """Draw all tables."""
-    for sheet in sheets(book, plan):
+    for sheet in sheets:
         console.print(_drawn(sheet))
 
 
@@ -29,17 +29,17 @@ def _drawn(sheet: Sheet) -> Table:
     return drawn
 
 
-def plain(book: Book, plan: Plan, facts: dict[str, str]) -> dict[str, Any]:
+def plain(book: Book, cases: Iterable[dict[str, Any]], goals: Iterable[Goal], facts: dict[str, str]) -> dict[str, Any]:
     """Every figure of every round, for programs."""
     return {
         "machine": facts,
-        "cases": [{**asdict(case), "job": asdict(case.job)} for case in plan.cases],
+        "cases": list(cases),
         "figures": [{**asdict(subject), "rounds": rounds} for subject, rounds in book.series.items()],
         "latency": book.ages,
         "takeovers": book.takeovers,
         "failures": [{"case": case, "contestant": name, "why": why} for (case, name), why in book.failures.items()],
         "goals": [
             {"what": goal.what, "bound": goal.bound, "measured": goal.measured(book), "reached": goal.reached(book)}
-            for goal in goals()
+            for goal in goals
         ],
     }
