@@ -6,8 +6,8 @@ import asyncio
 import socket
 import tempfile
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -26,13 +26,18 @@ async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 
 
 @asynccontextmanager
-async def echoing() -> AsyncIterator[str]:
-    """A server that says everything again; gives its address."""
-    server = await asyncio.start_server(echo, "127.0.0.1", 0)
+async def serving(answer: Callable[..., Awaitable[None]]) -> AsyncIterator[str]:
+    """A server; gives its address."""
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
     try:
         yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
     finally:
         server.close()
+
+
+def echoing() -> AbstractAsyncContextManager[str]:
+    """A server that says everything again."""
+    return serving(echo)
 
 
 @asynccontextmanager
@@ -164,6 +169,26 @@ async def test_o8_a_chance_cuts_some_connections_the_same_ones_in_every_run(dire
             outcomes.append(run)
     assert outcomes[0] == outcomes[1]
     assert {True, False} == set(outcomes[0])
+
+
+@pytest.mark.parametrize(("direction", "arrived"), [("requests", False), ("replies", True)])
+async def test_o8_a_cut_reply_is_one_to_a_request_that_arrived(direction: str, arrived: bool) -> None:
+    """What a client can't tell apart, and must be safe against."""
+    got: list[bytes] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        got.append(await reader.read(1 << 16))
+        writer.write(b"yes")
+        writer.close()
+
+    async with serving(answer) as target, Proxy(target) as proxy:
+        setattr(proxy.faults, f"cut_{direction}", 1.0)
+        async with through(proxy) as client:
+            client[1].write(b"hello")
+            async with asyncio.timeout(1):
+                assert await client[0].read() in (b"", b"y")
+        await eventually(lambda: len(got) == 1)
+    assert (got == [b"hello"]) is arrived
 
 
 async def test_o8_a_target_that_is_not_there_resets_the_client() -> None:
