@@ -39,10 +39,6 @@ class ImmediateOutlet:
         self._accepted: list[Awaitable[object]] = []
         self._dispatched: list[tuple[str, Message]] = []
 
-    @property
-    def deferred(self) -> bool:
-        return False
-
     def publish(self, node: str, data: bytes, uuids: tuple[str, ...]) -> None:
         self._published.append((self._bus.publish(node, data, uuids), uuids))
 

@@ -30,11 +30,6 @@ class Task:
 class Outlet(Protocol):
     """Takes effects in order. Made for one message, used once."""
 
-    @property
-    def deferred(self) -> bool:
-        """Whether effects go out later, when it is not known any more whether anybody hears them."""
-        ...
-
     def publish(self, node: str, data: bytes, uuids: tuple[str, ...]) -> None:
         """Deliver to these clients, which are on another node."""
         ...

@@ -89,7 +89,7 @@ class Router:
 
     async def _route(self, message: Message, outlet: Outlet) -> None:
         types = {name: self._logics[name].logic_type for name in message.to_logic if name in self._logics}
-        found = {} if message.to_all else await self._locate(message, trusting=not outlet.deferred)
+        found = {} if message.to_all else await self._locate(message)
         routed = route(message, View(node=self._node, logics=types, locations=found))
         self._refuse_bad_logics(routed)
         for_logics = [self._for_logic(name, message) for name in (*routed.dispatched, *routed.workers)]
@@ -102,14 +102,14 @@ class Router:
         missing = await self._send_after(message, await outlet.settled(), outlet)
         self._report_missing(message, (*routed.missing_clients, *missing))
 
-    async def _locate(self, message: Message, *, trusting: bool) -> dict[str, str]:
-        """Where the recipients are, looked up in one trip; one that carries its node may be taken at its word."""
+    async def _locate(self, message: Message) -> dict[str, str]:
+        """Where the recipients are, looked up in one trip; one that carries its node is taken at its word at first."""
         found: dict[str, str] = {}
         unknown: list[str] = []
         for client in message.to_client:
             if client.uuid in self._hub:
                 found[client.uuid] = self._node
-            elif trusting and client.node and client.node != self._node:
+            elif client.node and client.node != self._node:
                 found[client.uuid] = client.node
             else:
                 unknown.append(client.uuid)

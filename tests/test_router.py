@@ -58,10 +58,6 @@ class Notes:
         self.taken: list[tuple[object, ...]] = []
         self._gone = gone
 
-    @property
-    def deferred(self) -> bool:
-        return False
-
     def publish(self, node: str, data: bytes, uuids: tuple[str, ...]) -> None:
         self.taken.append(("publish", node, uuids, data))
 

@@ -27,10 +27,6 @@ class Transaction:
     effects: list[Publication | Task] = field(default_factory=list)
     after_commit: list[Dispatch] = field(default_factory=list)
 
-    @property
-    def deferred(self) -> bool:
-        return True
-
     def publish(self, node: str, data: bytes, uuids: tuple[str, ...]) -> None:
         self.effects.append(Publication(self.keys.channel(node), data, node_head(node), uuids))
 

@@ -240,7 +240,7 @@ async def test_c7_who_comes_too_late_is_told_so(house: House) -> None:
     await ann.lose_connection()
 
     async def forgotten() -> bool:
-        redis = one.node.runtime._commands
+        redis = connect(house.settings)
         counts = [await redis.hlen(house.keys.away), await redis.zcard(house.keys.away_until)]
         return [*counts, await redis.hlen(house.keys.secrets)] == [0, 0, 0]
 

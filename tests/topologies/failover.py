@@ -153,13 +153,13 @@ async def neighbours(settings: Settings) -> AsyncIterator[Callable[[], Awaitable
     listener = place.client(blocking=True, beside=commands)
     listening, sending = RedisBus(commands, listener, place.keys, settings, place.metrics), place.bus()
     heard: list[bytes] = []
-    await listening.open("n1", lambda data, reply: heard.append(data))
+    await listening.open("n1", lambda arrival: heard.append(arrival.data))
     await registry.join(Member(node="n1", role="edge"))
     await registry.register(Client(uuid="ann", node="n1"))
 
     async def reached() -> bool:
         with contextlib.suppress(Unavailable):
-            return await registry.renew() and await sending.publish("n1", b"after")
+            return await registry.renew() and (await sending.publish("n1", b"after")).heard
         return False
 
     async def check() -> None:

@@ -31,10 +31,6 @@ class MemoryTransaction:
     _effects: list[_Publication | Task] = field(default_factory=list)
     _sealed: list[_Publication | Letter] = field(default_factory=list)
 
-    @property
-    def deferred(self) -> bool:
-        return True
-
     def publish(self, node: str, data: bytes, uuids: tuple[str, ...]) -> None:
         self._effects.append(_Publication(node, data))
 
