@@ -124,7 +124,7 @@ class ClusterBench:
         module = f"{SERVERS}.{program.module}"
         with partner(program, module, self.server.url) as others, partner(program, module, self.server.url) as node:
             others.ask("fill", clients=case.clients)
-            node.ask("list")
+            node.ask("join")
             before = self.server.usage()
             lists = [node.ask("list") for _ in range(case.times)]
             used = self.server.usage().since(before)

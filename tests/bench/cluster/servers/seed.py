@@ -39,6 +39,11 @@ class Seed:
             await pipe.execute()
         return {}
 
+    async def join(self) -> dict[str, Any]:
+        """Be connected."""
+        await self._redis.ping()
+        return {}
+
     async def list(self) -> dict[str, Any]:
         """List everybody. Returns how many there are, and how long it took."""
         started = time.perf_counter()
@@ -55,7 +60,7 @@ class Seed:
 async def main(url: str) -> None:
     """Do what the benchmark says."""
     seed = Seed(url)
-    await answer(fill=seed.fill, list=seed.list)
+    await answer(fill=seed.fill, join=seed.join, list=seed.list)
 
 
 if __name__ == "__main__":
