@@ -8,18 +8,19 @@ from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from functools import partial
 
+from gobroke_dist.admission import REPLACED, Admission
 from gobroke_dist.bus import Reply
 from gobroke_dist.calling import Calling
 from gobroke_dist.client import Client
 from gobroke_dist.clock import SystemClock
 from gobroke_dist.directory import close_local
 from gobroke_dist.endpoint import Endpoint
-from gobroke_dist.errors import BrokeError, ClientAlreadyExists, Draining, FrameInvalid
+from gobroke_dist.errors import BrokeError, ClientAlreadyExists, Draining, FrameInvalid, RedisUnavailable
 from gobroke_dist.logic import LogicBase, LogicType, Tick
 from gobroke_dist.message import Message
 from gobroke_dist.runtime import Runtime
 from gobroke_dist.schedule import schedule_of
-from gobroke_dist.session import FrameProtocol, OutboxLimits, Session
+from gobroke_dist.session import CloseCode, FrameProtocol, OutboxLimits, Session
 from gobroke_dist.settings import Settings
 from gobroke_dist.ticker import Ticker
 from gobroke_dist.wire import node as wire
@@ -42,6 +43,9 @@ class Node:
         self.runtime = runtime
         self.endpoints = endpoints
         self.draining = False
+        self._admission = Admission(
+            node=runtime.node, hub=runtime.hub, registry=runtime.registry, settings=runtime.settings
+        )
         self._touched: dict[str, Client] = {}
         self._unregistered: dict[str, Session] = {}
 
@@ -79,18 +83,14 @@ class Node:
         if self.draining:
             raise Draining
         client = session.client
-        if client.uuid in self.runtime.hub:
-            raise ClientAlreadyExists(client.uuid, self.runtime.node)
         client.node = self.runtime.node
         client.session = session.id
         client.last_message = datetime.now(UTC)
         client.changed = self._touch
-        # In the hub first: from the moment that others can find the client, what they send it has a place to go.
-        self.runtime.hub.add(session, endpoint)
         try:
-            await self.runtime.registry.register(client)
-        except BaseException:
-            self.runtime.hub.remove(session)
+            await self._admission.admit(session, endpoint)
+        except (RedisUnavailable, asyncio.CancelledError):
+            self._spawn(self._unregister_later(client))  # it may be registered all the same
             raise
         session.opened()
         self.runtime.metrics.count("connected")
@@ -99,7 +99,7 @@ class Node:
         """Let a session go, whoever ended it."""
         if not self.runtime.hub.remove(session):
             return
-        self._touched.pop(session.client.uuid, None)
+        self._touched.pop(session.id, None)
         self.runtime.metrics.count("disconnected")
         try:
             await self.runtime.registry.unregister(session.client)
@@ -142,6 +142,8 @@ class Node:
             self._deliver(envelope)
         elif isinstance(envelope, wire.Close) and reply is not None:
             self._spawn(self._close(envelope, reply))
+        elif isinstance(envelope, wire.Close):
+            self._admission.replaced(envelope.session)
 
     def _deliver(self, envelope: wire.Deliver) -> None:
         message = envelope.message()
@@ -170,7 +172,7 @@ class Node:
     # --- in the background -------------------------------------------------------
 
     def _touch(self, client: Client) -> None:
-        self._touched[client.uuid] = client
+        self._touched[client.session] = client
 
     async def _write_behind(self) -> None:
         """Metadata and last-message times of the clients that have changed, in one trip (contract C4)."""
@@ -199,14 +201,15 @@ class Node:
             if self.runtime.hub.get(session.client.uuid) is session:
                 await self.runtime.registry.register(session.client)
         except ClientAlreadyExists:
-            await close_local(self.runtime.hub, session.client.uuid, session.id)
+            hub, uuid = self.runtime.hub, session.client.uuid
+            await close_local(hub, uuid, session.id, code=CloseCode.REPLACED, reason=REPLACED)
         except (TypeError, ValueError):
             log.exception("client %s can't be registered again; it is sent away", session.client.uuid)
             await close_local(self.runtime.hub, session.client.uuid, session.id)
         self._unregistered.pop(session.id, None)
 
     async def _unregister_later(self, client: Client) -> None:
-        while client.uuid not in self.runtime.hub:
+        while True:
             await asyncio.sleep(_WRITE_BEHIND_SECONDS)
             try:
                 await self.runtime.registry.unregister(client)

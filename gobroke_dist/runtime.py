@@ -81,7 +81,8 @@ class Runtime:
         self._commands = connect(settings)
         self._listener = connect(settings, blocking=True)
         self._lease = lease or settings.node_lease
-        self.registry: Registry = RedisRegistry(self._commands, self.keys, self._lease)
+        kept = (settings.log_length, int(settings.recovery_window * 1000))
+        self.registry: Registry = RedisRegistry(self._commands, self.keys, self._lease, kept=kept)
         self.bus: Bus = RedisBus(self._commands, self._listener, self.keys, settings, self.metrics)
         self.producer = AsyncProducer(broker, self._commands, settings, self.metrics)
         self._threads = ThreadPoolExecutor(settings.threads, thread_name_prefix="gobroke-logic")

@@ -54,6 +54,7 @@ class CloseCode(IntEnum):
     REMOVED = 4500
     ALREADY_CONNECTED = 4501
     REFUSED = 4502
+    REPLACED = 4503
 
 
 class FrameProtocol(Protocol):

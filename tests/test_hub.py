@@ -74,7 +74,8 @@ def test_r8_a_message_that_cannot_be_encoded_is_counted_and_stops_nothing() -> N
 def test_a_session_that_was_replaced_does_not_take_its_successor_along() -> None:
     hub = Hub(Metrics())
     old, new = joined(hub, "c", JSONProtocol()), joined(hub, "c", JSONProtocol())
-    assert not hub.remove(old)
+    assert hub.get("c") is new
+    assert hub.remove(old)
     assert hub.get("c") is new
     assert hub.remove(new)
     assert not hub.remove(new)

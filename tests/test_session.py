@@ -142,4 +142,4 @@ def test_e5_close_codes_tell_whether_to_come_back() -> None:
     again = {code.name for code in CloseCode if 4000 <= code < 4500}
     never = {code.name for code in CloseCode if 4500 <= code < 5000}
     assert again == {"PING_TIMEOUT", "SLOW_CONSUMER", "UNAVAILABLE"}
-    assert never == {"REMOVED", "ALREADY_CONNECTED", "REFUSED"}
+    assert never == {"REMOVED", "ALREADY_CONNECTED", "REFUSED", "REPLACED"}

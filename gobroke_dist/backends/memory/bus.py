@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable
 from typing import TypeVar
 
 from gobroke_dist.backends.memory.cluster import MemoryCluster
-from gobroke_dist.bus import Receiver, Reply
+from gobroke_dist.bus import Receiver
 
 T = TypeVar("T")
-log = logging.getLogger(__name__)
 
 
 class MemoryBus:
@@ -34,10 +32,10 @@ class MemoryBus:
         self._cluster.receivers[node] = receive
 
     def publish(self, node: str, data: bytes) -> Awaitable[bool]:
-        return _known(self._send(node, data, None))
+        return _known(self._cluster.send(node, data, None))
 
     def broadcast(self, data: bytes) -> Awaitable[int]:
-        return _known(sum(self._send(node, data, None) for node in tuple(self._cluster.receivers)))
+        return _known(sum(self._cluster.send(node, data, None) for node in tuple(self._cluster.receivers)))
 
     async def request(self, node: str, data: bytes, *, timeout: float) -> bytes:
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
@@ -46,7 +44,7 @@ class MemoryBus:
             if not answer.done():
                 answer.set_result(data)
 
-        if not self._send(node, data, reply):
+        if not self._cluster.send(node, data, reply):
             raise TimeoutError(f"nobody listens on node {node!r}")
         async with asyncio.timeout(timeout):
             return await answer
@@ -55,21 +53,6 @@ class MemoryBus:
         await asyncio.sleep(0)
         if self._node is not None:
             self._cluster.receivers.pop(self._node, None)
-
-    def _send(self, node: str, data: bytes, reply: Reply | None) -> bool:
-        listens = node in self._cluster.receivers
-        if listens:
-            asyncio.get_running_loop().call_soon(self._deliver, node, data, reply)
-        return listens
-
-    def _deliver(self, node: str, data: bytes, reply: Reply | None) -> None:
-        receive = self._cluster.receivers.get(node)
-        if receive is None:
-            return
-        try:
-            receive(data, reply)
-        except Exception:
-            log.exception("the receiver of node %s raised", node)
 
 
 def _known(value: T) -> asyncio.Future[T]:

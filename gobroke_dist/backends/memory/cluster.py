@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from dataclasses import dataclass
 
-from gobroke_dist.bus import Receiver
+from gobroke_dist.bus import Receiver, Reply
 from gobroke_dist.clock import Clock, SystemClock
 from gobroke_dist.registry import Member
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -44,6 +48,22 @@ class MemoryCluster:
         """Whether a member's lease is running."""
         lease = self.leases.get(node)
         return lease is not None and lease.end > self.clock.monotonic()
+
+    def send(self, node: str, data: bytes, reply: Reply | None) -> bool:
+        """Hand a datum to a node in the next turn of the event loop. Returns whether the node listens."""
+        listens = node in self.receivers
+        if listens:
+            asyncio.get_running_loop().call_soon(self._deliver, node, data, reply)
+        return listens
+
+    def _deliver(self, node: str, data: bytes, reply: Reply | None) -> None:
+        receive = self.receivers.get(node)
+        if receive is None:
+            return
+        try:
+            receive(data, reply)
+        except Exception:
+            log.exception("the receiver of node %s raised", node)
 
     def forget(self, node: str) -> None:
         """Remove a member with its clients."""

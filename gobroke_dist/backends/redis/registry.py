@@ -20,9 +20,9 @@ from gobroke_dist.registry import Member, Page
 
 T = TypeVar("T")
 
-_RENEW, _LEAVE, _SWEEP, _MEMBERS, _REGISTER, _UNREGISTER, _UPDATE, _LOCATE, _PAGE = (
+_RENEW, _LEAVE, _SWEEP, _MEMBERS, _REGISTER, _REPLACE, _UNREGISTER, _UPDATE, _LOCATE, _PAGE = (
     load(__package__, name)
-    for name in ("renew", "leave", "sweep", "members", "register", "unregister", "update", "locate", "page")
+    for name in ("renew", "leave", "sweep", "members", "register", "replace", "unregister", "update", "locate", "page")
 )
 _CHUNK = 500  # clients that one script call handles, so that none holds Redis up for long
 _SWEEPS = 10  # script calls that one renewal may spend on a dead member
@@ -37,12 +37,20 @@ class RedisRegistry:
         keys: where everything is.
         lease: seconds.
         pending_limit: calls that may wait to be sent; one more is refused.
+        kept: how many data for a node its log keeps, and for how many milliseconds.
     """
 
     def __init__(
-        self, redis: redis.asyncio.Redis, keys: ClusterKeys, lease: float, *, pending_limit: int = 10_000
+        self,
+        redis: redis.asyncio.Redis,
+        keys: ClusterKeys,
+        lease: float,
+        *,
+        pending_limit: int = 10_000,
+        kept: tuple[int, int] = (10_000, 120_000),
     ) -> None:
         self._keys = keys
+        self._kept = kept
         self._lease_ms = int(lease * 1000)
         self._line = Line(redis, name="the registry", limit=pending_limit, repeat=True)
         self._member: Member | None = None
@@ -79,8 +87,16 @@ class RedisRegistry:
         outcome, *where = await self._run(_REGISTER, keys, args)
         if outcome == b"taken":
             raise ClientAlreadyExists(client.uuid, where[0].decode())
-        if outcome == b"expired":
-            raise RedisUnavailable(f"the lease of {client.node} has run out; it is renewed soon")
+        _require_lease(client, outcome)
+
+    async def replace(self, older: Client, client: Client, news: bytes) -> bool:
+        channel = self._keys.channel(older.node)
+        keys = [*self._client_keys, *map(self._keys.node_clients, (client.node, older.node))]
+        args: list[Word] = [client.node, client.uuid, encode(client), head(client), last_message_ms(client)]
+        args += (head(older), channel.field, channel.name, *self._kept, news)
+        outcome = await self._run(_REPLACE, [*keys, self._keys.posts, channel.log], args)
+        _require_lease(client, outcome)
+        return bool(outcome == b"replaced")
 
     async def unregister(self, client: Client) -> bool:
         keys = [self._keys.clients, self._keys.last_messages, self._keys.node_clients(client.node)]
@@ -144,6 +160,11 @@ def _refused() -> Iterator[None]:
         yield
     except QueueFull as error:
         raise RedisUnavailable(f"it answers too slowly: {error}") from error
+
+
+def _require_lease(client: Client, outcome: bytes) -> None:
+    if outcome == b"expired":
+        raise RedisUnavailable(f"the lease of {client.node} has run out; it is renewed soon")
 
 
 def _as_it_is(reply: Any) -> Any:
