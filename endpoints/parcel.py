@@ -45,6 +45,9 @@ class ParcelProtocol:
     def encode(self, message: Message) -> bytes:
         return Parcel.of(message)
 
+    def encode_reply(self, answer: Message) -> bytes:
+        return Parcel.of(answer)
+
     def encode_error(self, error: BrokeError, uuid: str | None) -> bytes:
         field = getattr(error, "field", None)
         facts = {"error": error.code} if field is None else {"error": error.code, "field": field}

@@ -103,6 +103,8 @@ class Hub:
             self._metrics.drop("not_encodable")
         elif session.push(frame):
             self._metrics.count("delivered")
+            if message.reply_to is not None:
+                session.ask(message.reply_to)
         else:
             slow = session.close_code is CloseCode.SLOW_CONSUMER
             self._metrics.drop("slow_consumer" if slow else "closing")

@@ -20,10 +20,18 @@ from typing import Protocol
 from uuid import uuid4
 
 from gobroke_dist.client import Client
-from gobroke_dist.errors import BrokeError
-from gobroke_dist.message import Message
+from gobroke_dist.errors import BrokeError, QueueFull
+from gobroke_dist.message import Message, ReplyTo
 
 log = logging.getLogger(__name__)
+
+
+MAX_ASKED = 1000
+"""How many requests a client may leave unanswered; of more, it can answer the latest only."""
+
+
+MAX_ASKING = 100
+"""How many of a client's own requests may be open."""
 
 
 class SessionState(StrEnum):
@@ -78,6 +86,10 @@ class FrameProtocol(Protocol):
         """The frame that carries a message to a client."""
         ...
 
+    def encode_reply(self, answer: Message) -> bytes | None:
+        """The frame that carries the answer to the client's message ``answer.uuid``; None: this protocol can't."""
+        ...
+
     def encode_error(self, error: BrokeError, uuid: str | None) -> bytes | None:
         """The frame that reports an error about the client's message ``uuid``; None: this protocol can't."""
         ...
@@ -106,6 +118,9 @@ class Session:
         protocol: how it speaks.
         limits: bounds of the outbox.
         wake: called when there is something new to ``take()`` or to close; must not block.
+
+    Attributes:
+        asking: the ids of the client's own requests that are open.
     """
 
     def __init__(self, client: Client, protocol: FrameProtocol, limits: OutboxLimits, wake: Callable[[], None]) -> None:
@@ -115,10 +130,12 @@ class Session:
         self.state = SessionState.CONNECTING
         self.close_code: CloseCode | None = None
         self.close_reason = ""
+        self.asking: set[str] = set()
         self._limits = limits
         self._wake = wake
         self._outbox: deque[bytes] = deque()
         self._outbox_bytes = 0
+        self._asked: dict[str, ReplyTo] = {}
         client.session = self.id
 
     @property
@@ -197,6 +214,25 @@ class Session:
         if self.state is not SessionState.CLOSED:
             self._drop()
             self._set(SessionState.CLOSED)
+
+    def require_room(self) -> None:
+        """The client wants to ask. Raises ``QueueFull``."""
+        if len(self.asking) >= MAX_ASKING:
+            raise QueueFull(f"the table of open requests of client {self.client.uuid!r}", MAX_ASKING)
+
+    def ask(self, to: ReplyTo) -> None:
+        """The client has been sent a request, and may answer it."""
+        self._asked[to.id] = to
+        if len(self._asked) > MAX_ASKED:
+            del self._asked[next(iter(self._asked))]
+
+    def asked(self, request: str) -> ReplyTo | None:
+        """Where the client's answer to this request goes; None: it was not asked, or has answered."""
+        return self._asked.get(request)
+
+    def answered(self, to: ReplyTo) -> None:
+        """The client has answered this request; it can't again."""
+        self._asked.pop(to.id, None)
 
     def _full(self, frame: bytes) -> bool:
         return len(self._outbox) >= self._limits.frames or self._outbox_bytes + len(frame) > self._limits.bytes

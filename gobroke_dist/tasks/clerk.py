@@ -19,6 +19,7 @@ from gobroke_dist.tasks.exchange import Counter
 from gobroke_dist.tasks.limits import attempts_of, halts_of
 from gobroke_dist.tasks.link import Link
 from gobroke_dist.tasks.parcel import Parcel, key_of, lane_of
+from gobroke_dist.tasks.requester import regrets
 from gobroke_dist.tasks.scripts import Argument, queue_keys
 from gobroke_dist.tasks.station import Station
 
@@ -218,6 +219,7 @@ class Clerk:
         if ticket.crashed and self._kills(ticket, letter):
             return None
         delivered = Delivered(letter.message, ticket)
+        delivered.prefix = self._keys.prefix
         if ticket.key is None and (letter.eta or key_of(letter.message) is not None):
             delivered.unplaced = Unplaced(letter.eta, letter.revives)
         if followers:
@@ -231,7 +233,8 @@ class Clerk:
             return False
         log.error("queue %s: message %s is dead: its process died, %d times", self.queue_name, ticket.id, limit)
         halts = halts_of(self._broker, letter.message, reason="crashed")
-        self.desk.finish(Settlement("reject", ticket, letters.killer(letter.message, ticket).encode(), halts))
+        effects = regrets(letter.message, "crashed", prefix=self._keys.prefix)
+        self.desk.finish(Settlement("reject", ticket, letters.killer(letter.message, ticket).encode(), halts, effects))
         return True
 
     def place(self, message: Delivered, unplaced: Unplaced) -> bool:

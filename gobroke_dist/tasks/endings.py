@@ -9,6 +9,7 @@ from gobroke_dist.tasks import letters
 from gobroke_dist.tasks.delivery import Delivered, Settlement
 from gobroke_dist.tasks.hooks import MAX_BACKOFF
 from gobroke_dist.tasks.limits import attempts_of, halts_of
+from gobroke_dist.tasks.requester import regrets
 
 
 def acknowledged(broker: dramatiq.Broker, message: Delivered) -> Settlement:
@@ -26,9 +27,11 @@ def acknowledged(broker: dramatiq.Broker, message: Delivered) -> Settlement:
 
 
 def rejected(broker: dramatiq.Broker, message: Delivered) -> Settlement:
-    """How a message ends that Dramatiq rejects: it is a dead letter."""
-    halts = halts_of(broker, message.message, reason=letters.reason_of(message.exception))
-    return Settlement("reject", message.ticket, letters.dead(message).encode(), halts, message.effects, message)
+    """How a message ends that Dramatiq rejects: it is a dead letter, and who asked for an answer is told."""
+    reason = letters.reason_of(message.exception)
+    halts = halts_of(broker, message.message, reason=reason)
+    effects = [*message.effects, *regrets(message.message, reason, prefix=message.prefix)]
+    return Settlement("reject", message.ticket, letters.dead(message).encode(), halts, effects, message)
 
 
 def _retries(broker: dramatiq.Broker) -> bool:

@@ -11,7 +11,7 @@ import msgspec
 
 from gobroke_dist.client import Client
 from gobroke_dist.errors import FrameInvalid
-from gobroke_dist.message import Message
+from gobroke_dist.message import Message, ReplyTo
 
 
 class Sender(msgspec.Struct, array_like=True, frozen=True):
@@ -24,7 +24,8 @@ class Sender(msgspec.Struct, array_like=True, frozen=True):
 class Deliver(msgspec.Struct, tag="d", array_like=True, frozen=True):
     """Deliver to these clients, or with ``to`` None to all but ``exclude``.
 
-    ``origin`` is the node whose own clients have it already; ``moved`` says that it followed its client here.
+    ``origin`` is the node whose own clients have it already; ``moved`` says that it followed its client here;
+    ``reply_to`` is where the client's answer goes, if it is asked for one.
     """
 
     uuid: str
@@ -35,16 +36,19 @@ class Deliver(msgspec.Struct, tag="d", array_like=True, frozen=True):
     exclude: str | None = None
     moved: bool = False
     origin: str = ""
+    reply_to: ReplyTo | None = None
 
     def message(self) -> Message:
         """The message to hand to the local sessions."""
-        return Message(
+        message = Message(
             uuid=self.uuid,
             from_client=Client(uuid=self.sender.client) if self.sender.client else None,
             from_logic=self.sender.logic,
             message_raw=self.raw,
             metadata=self.metadata,
         )
+        message.reply_to = self.reply_to
+        return message
 
 
 class Close(msgspec.Struct, tag="c", array_like=True, frozen=True):
@@ -62,7 +66,16 @@ class Closed(msgspec.Struct, tag="k", array_like=True, frozen=True):
     done: bool
 
 
-Envelope = Deliver | Close | Closed
+class Answer(msgspec.Struct, tag="a", array_like=True, frozen=True):
+    """The answer to a request of this node. With ``failure``, a word that says why, there is none to come."""
+
+    request: str
+    sender: Sender
+    raw: bytes
+    failure: str = ""
+
+
+Envelope = Deliver | Close | Closed | Answer
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Envelope] = msgspec.msgpack.Decoder(Envelope)
@@ -83,7 +96,17 @@ def decode(data: bytes) -> Envelope:
 
 def deliver(message: Message, to: list[str], *, moved: bool = False) -> bytes:
     """The bytes that carry ``message`` to these clients of another node."""
-    return encode(Deliver(message.uuid, _sender(message), message.message_raw, message.metadata, to, moved=moved))
+    return encode(
+        Deliver(
+            message.uuid,
+            _sender(message),
+            message.message_raw,
+            message.metadata,
+            to,
+            moved=moved,
+            reply_to=message.reply_to,
+        )
+    )
 
 
 def deliver_to_all(message: Message, *, exclude: str | None, origin: str) -> bytes:
