@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 
-_YOUNG, _MIDDLE, _OLD = 10_000, 3, 5
+_YOUNG, _MIDDLE, _OLD = 30_000, 2, 5
 
 
 def spare_what_stays() -> None:
