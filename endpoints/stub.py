@@ -64,8 +64,10 @@ class StubEndpoint:
         *,
         to_logic: str | Iterable[str] = (),
         uuid: str | None = None,
+        receipt: bool = False,
     ) -> Message:
-        """Send as a client. What is wrong with the message is then in ``errors(from_client)``.
+        """Send as a client. What is wrong with the message is then in ``errors(from_client)``; receipts come to
+        ``next_message``, with the state as ``metadata["receipt"]``.
 
         Raises:
             ClientDoesNotExist: ``from_client`` is not connected here.
@@ -74,6 +76,7 @@ class StubEndpoint:
         message = Message(
             from_client=session.client, to_client=to_clients, to_logic=to_logic, message_raw=message_raw, uuid=uuid
         )
+        message.receipt = receipt
         await self._running().receive_message(session, message)
         return message
 

@@ -261,7 +261,8 @@ class RequestTimedOut(RequestError):
     code = "request_timed_out"
 
     def __init__(self, request: str, timeout: float) -> None:
-        super().__init__(request, f"request {request!r} was not answered within {timeout:g} s; it may still be processed")
+        text = f"request {request!r} was not answered within {timeout:g} s; it may still be processed"
+        super().__init__(request, text)
         self.timeout = timeout
 
 

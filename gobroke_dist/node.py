@@ -8,18 +8,20 @@ from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from functools import partial
 
+import msgspec
+
 from gobroke_dist.admission import REPLACED, Admission
-from gobroke_dist.asking import Waiting
 from gobroke_dist.bus import Reply
 from gobroke_dist.calling import Calling
 from gobroke_dist.client import Client
 from gobroke_dist.clock import SystemClock
 from gobroke_dist.directory import close_local
 from gobroke_dist.endpoint import Endpoint
-from gobroke_dist.errors import BrokeError, ClientAlreadyExists, Draining, FrameInvalid, RedisUnavailable, RequestInvalid
+from gobroke_dist.errors import BrokeError, ClientAlreadyExists, Draining, FrameInvalid, RedisUnavailable
 from gobroke_dist.logic import LogicBase, LogicType, Tick
 from gobroke_dist.message import Message
-from gobroke_dist.request import ClientReply, ClientRequest
+from gobroke_dist.reception import Reception
+from gobroke_dist.request import Receipt
 from gobroke_dist.runtime import Runtime
 from gobroke_dist.schedule import schedule_of
 from gobroke_dist.session import CloseCode, FrameProtocol, OutboxLimits, Session
@@ -48,6 +50,7 @@ class Node:
         self._admission = Admission(
             node=runtime.node, hub=runtime.hub, registry=runtime.registry, settings=runtime.settings
         )
+        self.reception = Reception(runtime, self._spawn)
         self._touched: dict[str, Client] = {}
         self._unregistered: dict[str, Session] = {}
 
@@ -117,61 +120,7 @@ class Node:
         message.from_client = client
         client.last_message = datetime.now(UTC)
         self._touch(client)
-        try:
-            if isinstance(message, ClientReply):
-                await self._receive_reply(session, message)
-            elif isinstance(message, ClientRequest):
-                await self._receive_request(session, message)
-            else:
-                await self.runtime.router.receive(message, self.runtime.outlet(from_client=True))
-        except BrokeError as error:
-            self.refuse(session, error, message.uuid)
-        except Exception:
-            # A defect here must cost this message only (contract R8); the client may send it again.
-            log.exception("message %s could not be routed", message.uuid)
-            self.refuse(session, BrokeError("the server failed on this message"), message.uuid)
-
-    async def _receive_reply(self, session: Session, reply: ClientReply) -> None:
-        to = session.asked(reply.request)
-        if to is None:
-            why = f"there is no request {reply.request!r} that this client was asked and has not answered"
-            raise RequestInvalid(reply.request, why)
-        passed = await self.runtime.router.received(reply)
-        session.answered(to)
-        sender = wire.Sender(session.client.uuid, None)
-        await self.runtime.requests.send_answer(to, wire.Answer(to.id, sender, passed.message_raw))
-
-    async def _receive_request(self, session: Session, request: ClientRequest) -> None:
-        if len(request.to_logic) != 1 or request.to_client or request.to_all:
-            raise RequestInvalid(request.uuid, "a client asks one logic, and nobody else")
-        session.require_room()
-        waiting = self.runtime.requests.open(request, request.timeout)
-        try:
-            outlet = self.runtime.outlet(from_client=True)
-            await self.runtime.router.receive(request, outlet, reply_to=waiting.to)
-        except BaseException:
-            waiting.close()
-            raise
-        session.asking.add(waiting.to.id)
-        self._spawn(self._tell_answer(session, request.uuid, waiting))
-
-    async def _tell_answer(self, session: Session, uuid: str, waiting: Waiting) -> None:
-        try:
-            with waiting:
-                frame = session.protocol.encode_reply(await waiting.answer())
-            if frame is not None:
-                session.push(frame)
-        except BrokeError as error:
-            self.refuse(session, error, uuid)
-        finally:
-            session.asking.discard(waiting.to.id)
-
-    def refuse(self, session: Session, error: BrokeError, uuid: str | None) -> None:
-        """Tell a client what is wrong with its message, and count it."""
-        self.runtime.metrics.count(f"refused_{error.code}")
-        frame = session.protocol.encode_error(error, uuid)
-        if frame is not None:
-            session.push(frame)
+        await self.reception.receive(session, message)
 
     # --- what arrives from other nodes -------------------------------------------
 
@@ -185,6 +134,8 @@ class Node:
             self._deliver(envelope)
         elif isinstance(envelope, wire.Answer):
             self.runtime.requests.came(envelope)
+        elif isinstance(envelope, wire.Receipt):
+            self._give(envelope)
         elif isinstance(envelope, wire.Close) and reply is not None:
             self._spawn(self._close(envelope, reply))
         elif isinstance(envelope, wire.Close):
@@ -210,6 +161,21 @@ class Node:
                 self.runtime.requests.fail(message, "client_gone")
             else:
                 await self.runtime.bus.publish(client.node, wire.deliver(message, [uuid], moved=True))
+
+    def _give(self, envelope: wire.Receipt) -> None:
+        session = self.runtime.hub.get(envelope.client)
+        if session is None:
+            self._spawn(self._forward_receipt(envelope))
+        else:
+            self.reception.give(session, Receipt(envelope.uuid, envelope.logic, envelope.state, envelope.reason))
+
+    async def _forward_receipt(self, envelope: wire.Receipt) -> None:
+        located = {} if envelope.moved else await self.runtime.registry.locate([envelope.client])
+        client = located.get(envelope.client)
+        if client is None or client.node == self.runtime.node:
+            self.runtime.metrics.drop("client_gone")
+        else:
+            await self.runtime.bus.publish(client.node, wire.encode(msgspec.structs.replace(envelope, moved=True)))
 
     async def _close(self, envelope: wire.Close, reply: Reply) -> None:
         done = await close_local(self.runtime.hub, envelope.client, envelope.session)
@@ -315,7 +281,7 @@ class _EndpointGateway:
         try:
             message = session.protocol.decode(frame, session.client)
         except BrokeError as error:
-            self._node.refuse(session, error, None)
+            self._node.reception.refuse(session, error, None)
             return
         await self._node.receive_message(session, message)
 

@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
 from gobroke_dist.client import Client
 from gobroke_dist.errors import RequestInvalid
 from gobroke_dist.message import Message
+
+ReceiptState = Literal["accepted", "done", "dead"]
+"""It is in Redis; its handler has returned and all that it sent is visible; it is a dead letter."""
+
+
+class Receipt(NamedTuple):
+    """What has become of a client's message at one WORKER logic.
+
+    Attributes:
+        uuid: the message's.
+        logic: the logic's name.
+        state: ``accepted``, ``done`` or ``dead``.
+        reason: why it is dead, in a word.
+    """
+
+    uuid: str
+    logic: str
+    state: ReceiptState
+    reason: str = ""
 
 
 class ClientRequest(Message):

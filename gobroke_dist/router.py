@@ -51,7 +51,7 @@ class Router:
     async def receive(self, message: Message, outlet: Outlet, *, reply_to: ReplyTo | None = None) -> None:
         """Route what a local client sent. Raises like ``send``; the caller tells the client."""
         passed = await self.received(message)
-        await self._route(_asking(passed, reply_to), outlet)
+        await self._route(_asking(passed, reply_to, receipt=message.receipt), outlet)
 
     async def received(self, message: Message) -> Message:
         """What is left of a local client's message after the receive middleware. Raises ``MessageRejected``."""
@@ -71,7 +71,7 @@ class Router:
         """
         self._metrics.count("sent")
         passed = await self._passed(self._send_middleware, message)
-        await self._route(_asking(passed, reply_to), outlet)
+        await self._route(_asking(passed, reply_to, receipt=False), outlet)
 
     async def send_quickly(self, message: Message, outlet: Outlet) -> None:
         """As ``send``, past every logic (contract R2)."""
@@ -80,7 +80,7 @@ class Router:
         if passed.to_logic:
             passed = passed.copy()
             passed.to_logic = ()
-        await self._route(_asking(passed, None), outlet)
+        await self._route(_asking(passed, None, receipt=False), outlet)
 
     async def _passed(self, chain: list[middleware.Middleware], message: Message) -> Message:
         if not chain and not message.rejected:
@@ -160,10 +160,10 @@ class Router:
             self._metrics.drop("client_gone")
 
 
-def _asking(message: Message, reply_to: ReplyTo | None) -> Message:
-    """The message as this request, or as none: one that a logic has got and sends on must not be answered to others."""
-    if message.reply_to == reply_to:
+def _asking(message: Message, reply_to: ReplyTo | None, *, receipt: bool) -> Message:
+    """The message with what its sender wants to hear. What a logic sends on may say what somebody else wanted."""
+    if message.reply_to == reply_to and message.receipt is receipt:
         return message
     copy = message.copy()
-    copy.reply_to = reply_to
+    copy.reply_to, copy.receipt = reply_to, receipt
     return copy

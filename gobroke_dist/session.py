@@ -22,6 +22,7 @@ from uuid import uuid4
 from gobroke_dist.client import Client
 from gobroke_dist.errors import BrokeError, QueueFull
 from gobroke_dist.message import Message, ReplyTo
+from gobroke_dist.request import Receipt
 
 log = logging.getLogger(__name__)
 
@@ -88,6 +89,10 @@ class FrameProtocol(Protocol):
 
     def encode_reply(self, answer: Message) -> bytes | None:
         """The frame that carries the answer to the client's message ``answer.uuid``; None: this protocol can't."""
+        ...
+
+    def encode_receipt(self, receipt: Receipt) -> bytes | None:
+        """The frame that tells what has become of a message of the client; None: this protocol can't."""
         ...
 
     def encode_error(self, error: BrokeError, uuid: str | None) -> bytes | None:

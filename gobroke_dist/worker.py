@@ -6,7 +6,7 @@ import asyncio
 import logging
 import signal
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import Future
 from typing import TypeVar
 
@@ -49,11 +49,11 @@ class WorkerRole:
         self.broker.add_middleware(WorkerLifecycle(boot=self._boot, shutdown=self._shutdown))
 
     def declare(self, logic: LogicBase) -> None:
-        """Make the actor of a logic that runs in workers; nothing happens for any other."""
+        """Make the actor of a logic that runs in workers, and let a logic that this process runs make its calls."""
         if runs_in_workers(logic):
             actors.declare(self.broker, logic, self._run_async if is_async(logic) else self._run_blocking)
-            if self._runtime is not None:
-                self._runtime.serve([logic])
+        if self._runtime is not None:
+            self._runtime.serve(_served_here([logic]))
 
     # --- one message -------------------------------------------------------------
 
@@ -105,7 +105,7 @@ class WorkerRole:
         runtime = Runtime(self._application, settings, "worker", self.broker, node=node, lease=lease)
         await runtime.open()
         runtime.keep()
-        runtime.serve(logic for logic in self._application.logics.values() if runs_in_workers(logic))
+        runtime.serve(_served_here(self._application.logics.values()))
         self._runtime = runtime
 
     def _on_loop(self, work: Awaitable[T]) -> T:
@@ -122,6 +122,11 @@ def runs_in_workers(logic: LogicBase) -> bool:
     if logic.logic_type is LogicType.PASSIVE:
         return logic.scope == "cluster"
     return logic.logic_type is LogicType.WORKER
+
+
+def _served_here(logics: Iterable[LogicBase]) -> Iterator[LogicBase]:
+    """Those that make their calls through the worker: of the others, those that no edge of this process serves."""
+    return (logic for logic in logics if runs_in_workers(logic) or logic._operations is None)
 
 
 def run_worker(

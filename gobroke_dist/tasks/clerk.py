@@ -12,14 +12,13 @@ import redis
 from dramatiq.broker import Broker
 from dramatiq.errors import ConnectionClosed
 
-from gobroke_dist.tasks import exchange, letters
+from gobroke_dist.tasks import exchange, letters, notices
 from gobroke_dist.tasks.bell import LONGEST_WAIT
 from gobroke_dist.tasks.delivery import Delivered, Item, Settlement, Standing, Ticket, Unplaced
 from gobroke_dist.tasks.exchange import Counter
 from gobroke_dist.tasks.limits import attempts_of, halts_of
 from gobroke_dist.tasks.link import Link
 from gobroke_dist.tasks.parcel import Parcel, key_of, lane_of
-from gobroke_dist.tasks.requester import regrets
 from gobroke_dist.tasks.scripts import Argument, queue_keys
 from gobroke_dist.tasks.station import Station
 
@@ -233,7 +232,7 @@ class Clerk:
             return False
         log.error("queue %s: message %s is dead: its process died, %d times", self.queue_name, ticket.id, limit)
         halts = halts_of(self._broker, letter.message, reason="crashed")
-        effects = regrets(letter.message, "crashed", prefix=self._keys.prefix)
+        effects = notices.dead(letter.message, "crashed", prefix=self._keys.prefix)
         self.desk.finish(Settlement("reject", ticket, letters.killer(letter.message, ticket).encode(), halts, effects))
         return True
 

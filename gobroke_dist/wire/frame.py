@@ -7,7 +7,8 @@
      "data": <any JSON>,                      the payload: exactly these bytes become message_raw
      "uuid": "id",                            optional: the message's id, so that sending it again is safe
      "metadata": {...},                       optional
-     "ask": 5}                                optional: seconds to wait for an answer, at most 3,600; of one logic alone
+     "ask": 5,                                optional: seconds to wait for an answer, at most 3,600; of one logic alone
+     "receipt": true}                         optional: tell what becomes of it at WORKER logics
 
     {"reply": "id", "data": <any JSON>,       the answer to the request of this id, in place of recipients
      "uuid": "id"}                            optional: names this frame in an error
@@ -21,6 +22,8 @@ Server to client, told apart by ``type``::
     {"type": "message", "uuid": "id", "data": <any JSON>, "from_client": "uuid", "from_logic": "name", "metadata": {},
      "reply_to": "id of the request that this is"}
     {"type": "reply", "uuid": "id of the message that asked", "data": <any JSON>}
+    {"type": "receipt", "uuid": "id of the message", "logic": "name", "state": "accepted" | "done" | "dead",
+     "reason": "why it is dead"}
     {"type": "error", "code": "word", "text": "what was wrong", "uuid": "id of the message", "field": "to_logic[1]"}
 
 A field that has nothing to say is left out. ``data`` is the payload as its sender wrote it, if that is JSON. One
@@ -42,7 +45,7 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 from gobroke_dist.client import Client
 from gobroke_dist.errors import BrokeError, FrameInvalid
 from gobroke_dist.message import Message
-from gobroke_dist.request import ClientReply, ClientRequest
+from gobroke_dist.request import ClientReply, ClientRequest, Receipt, ReceiptState
 
 MAX_RECIPIENTS: Final = 1000
 """How many clients, and how many logics, one frame of a client may name."""
@@ -67,6 +70,7 @@ class Envelope(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     metadata: dict[str, Any] | None = None
     ask: Annotated[float, Meta(gt=0, le=MAX_WAIT)] | None = None
     reply: _Id | None = None
+    receipt: bool = False
 
 
 class MessageFrame(msgspec.Struct, tag_field="type", tag="message", omit_defaults=True, frozen=True):
@@ -89,6 +93,15 @@ class ReplyFrame(msgspec.Struct, tag_field="type", tag="reply", omit_defaults=Tr
     data: Raw | UnsetType = UNSET
     text: str | UnsetType = UNSET
     base64: str | UnsetType = UNSET
+
+
+class ReceiptFrame(msgspec.Struct, tag_field="type", tag="receipt", omit_defaults=True, frozen=True):
+    """What has become of a message of this client at one logic."""
+
+    uuid: str
+    logic: str
+    state: ReceiptState
+    reason: str = ""
 
 
 class WelcomeFrame(msgspec.Struct, tag_field="type", tag="welcome", frozen=True):
@@ -147,16 +160,9 @@ class JSONProtocol:
             return _reply(envelope, envelope.reply, client)
         if not envelope.to_logic and not envelope.to_client:
             raise FrameInvalid("the frame names no recipient: give to_logic, to_client or both", field="to_logic")
-        if envelope.ask is not None:
-            return _request(envelope, envelope.ask, client)
-        return Message(
-            to_client=envelope.to_client or (),
-            to_logic=envelope.to_logic or (),
-            from_client=client,
-            message_raw=bytes(envelope.data),
-            metadata=envelope.metadata,
-            uuid=envelope.uuid,
-        )
+        message = _message(envelope, client) if envelope.ask is None else _request(envelope, envelope.ask, client)
+        message.receipt = envelope.receipt
+        return message
 
     def encode(self, message: Message) -> bytes:
         """Raises ``TypeError`` or ``ValueError`` when ``metadata`` is not JSON-able."""
@@ -170,6 +176,9 @@ class JSONProtocol:
     def encode_reply(self, answer: Message) -> bytes:
         return _encode(ReplyFrame(answer.uuid, *_payload(answer.message_raw)))
 
+    def encode_receipt(self, receipt: Receipt) -> bytes:
+        return _encode(ReceiptFrame(*receipt))
+
     def encode_error(self, error: BrokeError, uuid: str | None) -> bytes:
         return _encode(ErrorFrame(error.code, str(error), uuid, getattr(error, "field", None)))
 
@@ -178,7 +187,7 @@ class JSONProtocol:
 
 
 class RawProtocol:
-    """A frame is a payload. It has no welcome, no errors and no requests; a client's frames all go to the same logics.
+    """A frame is a payload, and nothing else can be said; a client's frames all go to the same logics.
 
     Args:
         to_logic: the names of these logics.
@@ -199,6 +208,9 @@ class RawProtocol:
     def encode_reply(self, answer: Message) -> None:
         return None
 
+    def encode_receipt(self, receipt: Receipt) -> None:
+        return None
+
     def encode_error(self, error: BrokeError, uuid: str | None) -> None:
         return None
 
@@ -216,6 +228,17 @@ def _read(frame: bytes) -> Envelope:
     return envelope
 
 
+def _message(envelope: Envelope, client: Client) -> Message:
+    return Message(
+        to_client=envelope.to_client or (),
+        to_logic=envelope.to_logic or (),
+        from_client=client,
+        message_raw=bytes(envelope.data),
+        metadata=envelope.metadata,
+        uuid=envelope.uuid,
+    )
+
+
 def _request(envelope: Envelope, timeout: float, client: Client) -> ClientRequest:
     logics = [envelope.to_logic] if isinstance(envelope.to_logic, str) else envelope.to_logic
     if len(logics) != 1 or envelope.to_client:
@@ -231,7 +254,7 @@ def _request(envelope: Envelope, timeout: float, client: Client) -> ClientReques
 
 
 def _reply(envelope: Envelope, request: str, client: Client) -> ClientReply:
-    if envelope.to_logic or envelope.to_client or envelope.metadata is not None or envelope.ask is not None:
+    if envelope.to_logic or envelope.to_client or envelope.metadata is not None or envelope.ask or envelope.receipt:
         raise FrameInvalid("a frame with reply has data, and at most a uuid beside it", field="reply")
     return ClientReply(request=request, from_client=client, message_raw=bytes(envelope.data), uuid=envelope.uuid)
 

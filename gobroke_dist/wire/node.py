@@ -12,6 +12,7 @@ import msgspec
 from gobroke_dist.client import Client
 from gobroke_dist.errors import FrameInvalid
 from gobroke_dist.message import Message, ReplyTo
+from gobroke_dist.request import ReceiptState
 
 
 class Sender(msgspec.Struct, array_like=True, frozen=True):
@@ -75,7 +76,18 @@ class Answer(msgspec.Struct, tag="a", array_like=True, frozen=True):
     failure: str = ""
 
 
-Envelope = Deliver | Close | Closed | Answer
+class Receipt(msgspec.Struct, tag="r", array_like=True, frozen=True):
+    """What has become of a message of this client; ``moved`` as of ``Deliver``."""
+
+    client: str
+    uuid: str
+    logic: str
+    state: ReceiptState
+    reason: str = ""
+    moved: bool = False
+
+
+Envelope = Deliver | Close | Closed | Answer | Receipt
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Envelope] = msgspec.msgpack.Decoder(Envelope)

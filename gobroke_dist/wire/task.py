@@ -33,6 +33,8 @@ def to_kwargs(message: Message, key: str | None) -> dict[str, Any]:
         body["from_client"] = _sender(message.from_client)
     if message.reply_to is not None:
         body["reply_to"] = list(message.reply_to)
+    if message.receipt:
+        body["receipt"] = True
     return {"message": body}
 
 

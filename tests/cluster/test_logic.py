@@ -263,6 +263,27 @@ async def test_d3_a_dispatched_logic_that_a_worker_addresses_runs_there_after_th
     assert on_edge.seen == []
 
 
+class Announcer(LogicBase):
+    logic_type = LogicType.WORKER
+
+    async def run_logic(self, message: Message) -> None:
+        await self.send_message(Message(to_logic="herald", message_raw=b"hear, hear"))
+
+
+class Herald(LogicBase):
+    async def run_logic(self, message: Message) -> None:
+        await self.send_message(Message(to_client="ann", message_raw=message.message_raw))
+
+
+async def test_d3_a_dispatched_logic_that_runs_in_a_worker_makes_its_calls_there(cluster: Cluster) -> None:
+    """No edge is in that process to make them for it."""
+    edge = await cluster.edge(Announcer(), Herald())
+    await cluster.worker(Announcer(), Herald())
+    ann = await edge.stub.simulate_client_connection(Client(uuid="ann"))
+    await edge.stub.simulate_client_message(ann, [], b"", to_logic="announcer")
+    assert (await edge.stub.next_message(ann, timeout=10)).message_raw == b"hear, hear"
+
+
 class Failing(LogicBase):
     async def run_logic(self, message: Message) -> None:
         raise ValueError("a defect in a logic")

@@ -10,7 +10,7 @@ import pytest
 from gobroke_dist.client import Client
 from gobroke_dist.errors import FrameInvalid, LogicDoesNotExist, PayloadInvalid
 from gobroke_dist.message import Message, ReplyTo
-from gobroke_dist.request import ClientReply, ClientRequest
+from gobroke_dist.request import ClientReply, ClientRequest, Receipt
 from gobroke_dist.wire.frame import MAX_RECIPIENTS, JSONProtocol, RawProtocol
 
 PROTOCOL = JSONProtocol()
@@ -71,12 +71,28 @@ def test_c11_a_request_to_a_client_shows_its_id_and_an_answer_the_uuid_that_it_a
     request = Message(message_raw=b"1", uuid="m1")
     request.reply_to = ReplyTo("edge-1", "r1")
     assert shown(request) == {"type": "message", "uuid": "m1", "data": 1, "reply_to": "r1"}
-    answers = [json.loads(PROTOCOL.encode_reply(Message(message_raw=raw, uuid="m1"))) for raw in (b"[1]", b"x", b"\xff")]
+    answers = [
+        json.loads(PROTOCOL.encode_reply(Message(message_raw=raw, uuid="m1"))) for raw in (b"[1]", b"x", b"\xff")
+    ]
     assert answers == [
         {"type": "reply", "uuid": "m1", "data": [1]},
         {"type": "reply", "uuid": "m1", "text": "x"},
         {"type": "reply", "uuid": "m1", "base64": "/w=="},
     ]
+
+
+def test_c11_a_frame_may_ask_for_receipts_and_a_receipt_is_a_frame() -> None:
+    for ask in (b"", b',"ask":5'):
+        assert decode(b'{"to_logic":"chat","data":1,"receipt":true' + ask + b"}").receipt
+    assert not decode(b'{"to_logic":"chat","data":1,"receipt":false}').receipt
+    assert json.loads(PROTOCOL.encode_receipt(Receipt("m1", "chat", "dead", "attempts"))) == {
+        "type": "receipt",
+        "uuid": "m1",
+        "logic": "chat",
+        "state": "dead",
+        "reason": "attempts",
+    }
+    assert "reason" not in json.loads(PROTOCOL.encode_receipt(Receipt("m1", "chat", "done")))
 
 
 DEEP = 100_000
@@ -128,6 +144,9 @@ HOSTILE = [
     (b'{"data":1,"reply":"r","to_client":"b"}', "reply", "at most a uuid"),
     (b'{"data":1,"reply":"r","metadata":{}}', "reply", "at most a uuid"),
     (b'{"data":1,"reply":"r","ask":5}', "reply", "at most a uuid"),
+    (b'{"data":1,"reply":"r","receipt":true}', "reply", "at most a uuid"),
+    (b'{"data":1,"to_logic":"a","receipt":1}', "receipt", "Expected `bool`"),
+    (b'{"data":1,"to_logic":"a","receipt":["done"]}', "receipt", "Expected `bool`"),
     (b'{"data":1,"reply":"r","reply":"s"}', "reply", "twice"),
     (b'{"data":1,"to_client":[' + b",".join([b'"u"'] * (MAX_RECIPIENTS + 1)) + b"]}", "to_client", "length <= 1000"),
 ]

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from hashlib import sha1
 from importlib.resources import files
 
-
 INCLUDE = "--#include "
 """How a script's first line names the parts that it begins with."""
 
