@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
+import aiohttp
 import pytest
 
-from gobroke_dist import Client, ClientAlreadyExists, CloseCode, Message, RedisUnavailable, Session
+from endpoints import WebSocketEndpoint
+from gobroke_dist import Broke, Client, ClientAlreadyExists, CloseCode, Message, RedisUnavailable, Session
+from gobroke_dist.roles import edge as edge_role
 from tests.cluster.conftest import Cluster, Edge
 from tests.eventually import eventually
 
@@ -106,6 +109,51 @@ async def test_c2_a_connection_that_could_not_register_leaves_the_older_one_in_p
             await edge.stub.simulate_client_connection(Client(uuid="ann"))
     await edge.broke.send_message(Message(to_client="ann", message_raw=b"still here"))
     assert (await edge.stub.next_message(old, timeout=5)).message_raw == b"still here"
+
+
+async def test_c2_a_registration_whose_answer_was_lost_does_not_block_its_client(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection was refused, though Redis had registered it; soon the client may connect, to any node."""
+    one, two = await cluster.edge(), await cluster.edge()
+    register = one.node.runtime.registry.register
+
+    async def answer_is_lost(client: Client) -> None:
+        await register(client)
+        raise RedisUnavailable("the answer was lost")
+
+    monkeypatch.setattr(one.node.runtime.registry, "register", answer_is_lost)
+    with pytest.raises(RedisUnavailable):
+        await one.stub.simulate_client_connection(Client(uuid="ann"))
+    with pytest.raises(ClientAlreadyExists):
+        await two.stub.simulate_client_connection(Client(uuid="ann"))
+
+    async def nobody() -> bool:
+        return await two.node.runtime.registry.count() == 0
+
+    await eventually(nobody, within=5)
+    await two.stub.simulate_client_connection(Client(uuid="ann"))
+
+
+async def test_c2_over_a_websocket_the_older_connection_gets_the_published_code(replacing: Cluster) -> None:
+    """4503, which says not to come back, on the node that holds it; the newer one is welcome and is served."""
+    brokes = [Broke(WebSocketEndpoint(port=0), settings=replacing.settings) for _ in range(2)]
+    async with edge_role(brokes[0]) as one, edge_role(brokes[1]) as two, aiohttp.ClientSession() as session:
+        for first, second in ((one, two), (one, one)):
+            older = await session.ws_connect(f"{first.addresses[0]}?client=ann")
+            newer = await session.ws_connect(f"{second.addresses[0]}?client=ann")
+            for socket in (older, newer):
+                assert (await socket.receive_json(timeout=5))["type"] == "welcome"
+            assert (await older.receive(timeout=5)).type is aiohttp.WSMsgType.CLOSE
+            assert older.close_code == CloseCode.REPLACED == 4503
+            await newer.send_str('{"to_client": "ann", "data": "still here"}')
+            assert (await newer.receive_json(timeout=5))["data"] == "still here"
+            await newer.close()
+
+            async def gone() -> bool:
+                return await one.runtime.registry.count() == 0
+
+            await eventually(gone, within=5)
 
 
 async def test_c2_reject_is_the_default_and_leaves_the_older_connection_alone(cluster: Cluster) -> None:
