@@ -17,7 +17,7 @@ import typer
 from gobroke_dist import errors
 from gobroke_dist.cli import app
 from gobroke_dist.errors import BrokeError
-from gobroke_dist.keys import ClusterKeys, QueueKeys
+from gobroke_dist.keys import Channel, ClusterKeys, QueueKeys
 from gobroke_dist.session import CloseCode
 from gobroke_dist.settings import Settings
 
@@ -113,6 +113,9 @@ def _key_rows(keys: ClusterKeys | QueueKeys) -> Iterator[str]:
         else:
             arguments = [parameter.upper() for parameter in list(inspect.signature(member).parameters)[1:]]
             value, doc = member(keys, *arguments), inspect.getdoc(member)
+        if isinstance(value, Channel):
+            yield f"| `{value.name}` | Pub/sub channel. {' '.join((doc or '').split())} |"
+            value, doc = value.log, f"STREAM of the last data on `{value.name}`."
         shown = value if isinstance(value, str) else "`, `".join(value)
         yield f"| `{shown}` | {' '.join((doc or '').split())} |"
 

@@ -129,7 +129,7 @@ async def test_c8_large_gaps_are_read_in_parts_in_the_order_of_both_channels(lis
 
 
 @pytest.mark.parametrize("seed", range(20))
-async def test_c8_whatever_is_missed_repeated_or_cut_off_comes_once_and_in_order(seed: int) -> None:
+async def test_c8_whatever_is_missed_or_repeated_comes_once_and_in_the_order_of_its_channel(seed: int) -> None:
     dice = random.Random(seed)
     made = Listening(limit=dice.choice([2, 10, 1000]))
     await made.inbox.open()
@@ -142,6 +142,32 @@ async def test_c8_whatever_is_missed_repeated_or_cut_off_comes_once_and_in_order
         if dice.random() < 0.2:
             await asyncio.sleep(0)
     made.inbox.probed(Probe("a", made.log.last(0), made.log.last(1)))
+    await eventually(lambda: len(made.got) >= 400, within=2)
+    assert sorted(made.got) == list(range(1, 401))
+    for posts in made.log.posts:
+        mine = [post.number for post in posts]
+        assert [number for number in made.got if number in mine] == mine
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_r5_c8_through_cut_connections_the_order_is_that_of_both_channels(seed: int) -> None:
+    dice = random.Random(seed)
+    made = Listening(limit=dice.choice([2, 10, 1000]))
+    await made.inbox.open()
+    connected = True
+    for _ in range(400):
+        channel = dice.randrange(2)
+        post = made.log.post(channel)
+        if connected:
+            made.inbox.take(channel, post)
+        if dice.random() < 0.1:
+            connected = not connected
+            if connected:
+                made.inbox.fill()
+        made.log.down = dice.random() < 0.05
+        if dice.random() < 0.2:
+            await asyncio.sleep(0)
+    made.inbox.fill()
     await made.has(*range(1, 401))
 
 

@@ -78,7 +78,7 @@ async def test_c8_a_peer_that_went_silent_is_noticed(relay: Relay, prefix: str) 
     assert not isinstance((await asyncio.gather(sending.publish("n1", b"lost"), return_exceptions=True))[0], bool)
     await arrives(sending, "n1", got, b"after")
     assert place.metrics.counts["bus_reconnects"] == 1
-    await eventually(lambda: relay.connections == 2)  # the subscription and the sender's, and no deaf one
+    await eventually(lambda: relay.connections == 3)  # the subscription and two for commands, and no deaf one
     await listening.close()
     await place.close()
 

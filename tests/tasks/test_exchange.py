@@ -33,7 +33,7 @@ class Counting:
         broker.station.open()
         broker.station.lease.cover("chat")
         lease = broker.station.lease.milliseconds
-        self._counter = Counter(self._queue, worker=broker.station.id, lease=lease, window=1000)
+        self._counter = Counter(self._queue, worker=broker.station.id, lease=lease, window=1000, kept=(100, 1000))
 
     def __call__(self, *told: Ticket, take: int = 0, most: int = 0, ahead: int = 0) -> Answer:
         self._calls += 1

@@ -74,7 +74,7 @@ class Inbox:
         self._epoch = ""
         self._last = [0] * channels
         self._waiting: deque[tuple[int, Post]] = deque()
-        self._overflown = False
+        self._once_more = False  # what is missing may be more than what is being read
         self._filling: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
@@ -103,6 +103,7 @@ class Inbox:
 
     def fill(self) -> None:
         """Read what was missed; until that is handed over, what arrives waits behind it."""
+        self._once_more = True
         if self._filling is None:
             self._filling = asyncio.create_task(self._fill(), name="inbox")
 
@@ -121,7 +122,7 @@ class Inbox:
     def _wait(self, channel: int, post: Post) -> None:
         if len(self._waiting) >= self._limit:  # the log has it
             self._waiting.clear()
-            self._overflown = True
+            self._once_more = True
         self._waiting.append((channel, post))
 
     # --- catching up -----------------------------------------------------------------
@@ -129,9 +130,9 @@ class Inbox:
     async def _fill(self) -> None:
         try:
             while True:
-                self._overflown = False
+                self._once_more = False
                 await self._read_all()
-                if not self._overflown and self._hand_over_waiting():
+                if not self._once_more and self._hand_over_waiting():
                     return
         finally:
             self._filling = None

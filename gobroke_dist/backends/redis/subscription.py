@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -134,6 +133,7 @@ class Subscription:
         while True:
             response = await _read(pubsub)
             heard.set()
+            self.listening = True
             if response[0] == b"message":
                 self._deliver(self._number_of[response[1]], response[2])
 
@@ -143,8 +143,11 @@ class Subscription:
             await asyncio.sleep(self._timeout / 2)
             if heard.is_set():
                 continue
-            with contextlib.suppress(Unavailable):  # then nothing is known of this connection
+            try:
                 await self._probe()
+            except Unavailable:  # of this connection nothing is known; it may well survive that
+                self.listening = False
+            else:
                 await self._hear(heard)
 
     async def _hear(self, heard: asyncio.Event) -> None:
