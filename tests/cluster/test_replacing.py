@@ -135,6 +135,31 @@ async def test_c2_a_registration_whose_answer_was_lost_does_not_block_its_client
     await two.stub.simulate_client_connection(Client(uuid="ann"))
 
 
+async def test_c2_of_two_connections_with_a_lost_answer_between_them_neither_is_a_ghost(
+    replacing: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The older one was replaced by one that was refused: both are closed, and the client may connect again."""
+    one, two = await replacing.edge(), await replacing.edge()
+    old = await one.stub.simulate_client_connection(Client(uuid="ann"))
+    replace = two.node.runtime.registry.replace
+
+    async def answer_is_lost(older: Client, client: Client, news: bytes) -> bool:
+        assert await replace(older, client, news)
+        raise RedisUnavailable("the answer was lost")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(two.node.runtime.registry, "replace", answer_is_lost)
+        with pytest.raises(RedisUnavailable):
+            await two.stub.simulate_client_connection(Client(uuid="ann"))
+    await eventually(lambda: one.stub.disconnected == [old], within=5)
+
+    async def nobody() -> bool:
+        return await one.node.runtime.registry.count() == 0
+
+    await eventually(nobody, within=5)
+    await one.stub.simulate_client_connection(Client(uuid="ann"))
+
+
 async def test_c2_over_a_websocket_the_older_connection_gets_the_published_code(replacing: Cluster) -> None:
     """4503, which says not to come back, on the node that holds it; the newer one is welcome and is served."""
     brokes = [Broke(WebSocketEndpoint(port=0), settings=replacing.settings) for _ in range(2)]

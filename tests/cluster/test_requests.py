@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any
+from typing import Any, Literal
 
 import aiohttp
 import pytest
 
-from endpoints import WebSocketEndpoint
+from endpoints import StubEndpoint, WebSocketEndpoint
 from gobroke_dist import (
     Broke,
     BrokeError,
@@ -24,6 +24,7 @@ from gobroke_dist import (
     RequestFailed,
     RequestInvalid,
     RequestTimedOut,
+    Tick,
 )
 from gobroke_dist.roles import edge as edge_role
 from tests.cluster.conftest import Cluster
@@ -335,6 +336,35 @@ async def test_c11_r1_receive_middleware_sees_answers(cluster: Cluster) -> None:
         await one.stub.simulate_client_reply(ann, asked.reply_to.id, answer)
     assert [error.code for error in one.stub.errors(ann)] == ["rejected"]
     assert (await asking).json() == "kind"
+
+
+class Wondering(LogicBase):
+    """PASSIVE logic that asks."""
+
+    logic_type = LogicType.PASSIVE
+    every = 0.2
+
+    async def run_tick(self, tick: Tick) -> None:
+        answer = await self.request(Message(to_logic="doubler", message_raw=b"21"), timeout=5)
+        await self.send_message(Message(to_all=True, message_raw=answer.message_raw))
+
+
+@pytest.mark.parametrize("scope", ["node", "cluster"])
+@pytest.mark.parametrize("answers", KINDS)
+async def test_c11_passive_logic_and_other_threads_ask_as_well(
+    cluster: Cluster, answers: LogicType, scope: Literal["node", "cluster"]
+) -> None:
+    """With every role in one process; on a thread the call blocks, and returns the answer itself."""
+    wondering = Wondering()
+    wondering.scope = scope
+    broke = cluster.broke([wondering, PlainDoubler("doubler", answers)])
+    stub = broke.get_endpoint()
+    assert isinstance(stub, StubEndpoint)
+    async with broke.running():
+        ann = await stub.simulate_client_connection()
+        assert (await stub.next_message(ann, timeout=10)).message_raw == b"42"
+        answer = await asyncio.to_thread(broke.request, Message(to_logic="doubler", message_raw=b"4"), 10.0)
+        assert answer.json() == 8
 
 
 class Curious(LogicBase):
