@@ -43,8 +43,8 @@ class Hub:
         return before
 
     def restore(self, session: Session) -> None:
-        """The one that took this session's place is gone again."""
-        if session.id in self._held:
+        """The one that took this session's place is gone again; it gets it back, unless it is on its way out."""
+        if session.id in self._held and not session.ending:
             self._sessions.setdefault(session.client.uuid, session)
 
     def step_aside(self, session: Session) -> None:
