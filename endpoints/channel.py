@@ -13,7 +13,7 @@ from typing import Final
 from endpoints.parcel import ParcelProtocol, parcels
 from gobroke_dist.client import Client
 from gobroke_dist.endpoint import Gateway
-from gobroke_dist.errors import ClientAlreadyExists, ClientDoesNotExist, NotRunning
+from gobroke_dist.errors import ClientDoesNotExist, NotRunning
 from gobroke_dist.message import Message
 from gobroke_dist.session import CloseCode, Session
 
@@ -105,7 +105,11 @@ class ChannelEndpoint(ABC):
 
     @abstractmethod
     async def disconnect(self, client: Client) -> None:
-        """Close this client's connection: the node wants it gone. Everything for it has been sent."""
+        """Close this client's connection: the node wants it gone. Everything for it has been sent.
+
+        With ``Settings.duplicate_clients="replace"`` the same uuid may be registered anew by then: ``client.session``
+        tells which of its connections is meant.
+        """
 
     async def register(self, client: Client) -> None:
         """A client has connected.
@@ -118,20 +122,20 @@ class ChannelEndpoint(ABC):
         gateway = self._gateway
         if gateway is None:
             raise NotRunning("register()")
-        if client.uuid in self._sessions:
-            raise ClientAlreadyExists(client.uuid)
         session = gateway.session(client, ParcelProtocol(), lambda: self._wake(gateway, session))
-        self._sessions[client.uuid] = session
         try:
             await gateway.connect(session)
         except BaseException:
             await self._leave(gateway, session)
             raise
+        if not session.ending:
+            self._sessions[client.uuid] = session
 
     async def unregister(self, client: Client) -> None:
         """A client has left by itself; what still waits for it is dropped. Unknown clients are no error."""
-        if self._gateway is not None and client.uuid in self._sessions:
-            await self._leave(self._gateway, self._sessions[client.uuid])
+        session = None if self._gateway is None else self._session_of(client)
+        if self._gateway is not None and session is not None:
+            await self._leave(self._gateway, session)
 
     # --- the port ------------------------------------------------------------
 
@@ -167,10 +171,14 @@ class ChannelEndpoint(ABC):
     # --- inside --------------------------------------------------------------
 
     def _find(self, client: Client) -> Session:
-        session = self._sessions.get(client.uuid)
+        session = self._session_of(client)
         if session is None:
             raise ClientDoesNotExist(client.uuid)
         return session
+
+    def _session_of(self, client: Client) -> Session | None:
+        session = self._sessions.get(client.uuid)
+        return session if session is not None and client.session in ("", session.id) else None
 
     def _wake(self, gateway: Gateway, session: Session) -> None:
         if session.ending and session.id not in self._closing:

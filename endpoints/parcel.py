@@ -5,6 +5,7 @@ from __future__ import annotations
 from gobroke_dist.client import Client
 from gobroke_dist.errors import BrokeError
 from gobroke_dist.message import Message
+from gobroke_dist.request import Receipt
 
 
 class Parcel(bytes):
@@ -44,6 +45,15 @@ class ParcelProtocol:
 
     def encode(self, message: Message) -> bytes:
         return Parcel.of(message)
+
+    def encode_reply(self, answer: Message) -> bytes:
+        return Parcel.of(answer)
+
+    def encode_receipt(self, receipt: Receipt) -> bytes:
+        facts = {"receipt": receipt.state, "logic": receipt.logic}
+        if receipt.reason:
+            facts["reason"] = receipt.reason
+        return Parcel.of(Message(metadata=facts, uuid=receipt.uuid))
 
     def encode_error(self, error: BrokeError, uuid: str | None) -> bytes:
         field = getattr(error, "field", None)

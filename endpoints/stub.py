@@ -11,6 +11,7 @@ from gobroke_dist.client import Client
 from gobroke_dist.endpoint import Gateway
 from gobroke_dist.errors import BrokeError, ClientDoesNotExist, NotRunning
 from gobroke_dist.message import Message
+from gobroke_dist.request import ClientReply, ClientRequest
 from gobroke_dist.session import CloseCode, Session
 
 
@@ -63,20 +64,43 @@ class StubEndpoint:
         *,
         to_logic: str | Iterable[str] = (),
         uuid: str | None = None,
+        receipt: bool = False,
     ) -> Message:
-        """Send as a client. What is wrong with the message is then in ``errors(from_client)``.
+        """Send as a client. What is wrong with the message is then in ``errors(from_client)``; receipts come to
+        ``next_message``, with the state as ``metadata["receipt"]``.
 
         Raises:
             ClientDoesNotExist: ``from_client`` is not connected here.
         """
-        session = self._inbox(from_client).session
-        if session.ending:
-            raise ClientDoesNotExist(from_client.uuid)
+        session = self._session(from_client)
         message = Message(
             from_client=session.client, to_client=to_clients, to_logic=to_logic, message_raw=message_raw, uuid=uuid
         )
+        message.receipt = receipt
         await self._running().receive_message(session, message)
         return message
+
+    async def simulate_client_request(
+        self, from_client: Client, to_logic: str, message_raw: bytes | str, *, timeout: float = 5.0
+    ) -> Message:
+        """Ask as a client. The answer comes to ``next_message``, with the uuid of what this returns; what is wrong, or
+        that there is no answer, is in ``errors(from_client)``.
+
+        Raises:
+            ClientDoesNotExist: ``from_client`` is not connected here.
+        """
+        request = ClientRequest(timeout=timeout, to_logic=to_logic, message_raw=message_raw)
+        await self._running().receive_message(self._session(from_client), request)
+        return request
+
+    async def simulate_client_reply(self, from_client: Client, request: str, message_raw: bytes | str) -> None:
+        """Answer as a client the request of this id, which is ``reply_to.id`` of the message that asked.
+
+        Raises:
+            ClientDoesNotExist: ``from_client`` is not connected here.
+        """
+        reply = ClientReply(request=request, message_raw=message_raw)
+        await self._running().receive_message(self._session(from_client), reply)
 
     async def simulate_client_disconnection(self, client: Client) -> None:
         """The client leaves by itself."""
@@ -131,6 +155,12 @@ class StubEndpoint:
         if self._gateway is None:
             raise NotRunning("StubEndpoint")
         return self._gateway
+
+    def _session(self, client: Client) -> Session:
+        session = self._inbox(client).session
+        if session.ending:
+            raise ClientDoesNotExist(client.uuid)
+        return session
 
     def _inbox(self, client: Client) -> _Inbox:
         inbox = self._inboxes.get(client.uuid)

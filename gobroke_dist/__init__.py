@@ -27,6 +27,10 @@ from gobroke_dist.errors import (
     ProcessorAlreadyExists,
     QueueFull,
     RedisUnavailable,
+    RequestError,
+    RequestFailed,
+    RequestInvalid,
+    RequestTimedOut,
     TagDoesNotExist,
     Unavailable,
 )
@@ -35,12 +39,14 @@ from gobroke_dist.message import (
     Delivery,
     Message,
     MessageState,
+    ReplyTo,
     new_client_message,
     new_logic_message,
     new_simple_client_message,
     new_simple_logic_message,
 )
 from gobroke_dist.middleware import Middleware
+from gobroke_dist.request import ClientReply, ClientRequest
 from gobroke_dist.session import CloseCode, FrameProtocol, Session, SessionState
 from gobroke_dist.settings import Settings
 
@@ -54,6 +60,8 @@ __all__ = [
     "ClientAlreadyExists",
     "ClientCouldNotBeDisconnected",
     "ClientDoesNotExist",
+    "ClientReply",
+    "ClientRequest",
     "CloseCode",
     "CouldNotCreateServer",
     "CouldNotStartProcessor",
@@ -79,6 +87,11 @@ __all__ = [
     "ProcessorAlreadyExists",
     "QueueFull",
     "RedisUnavailable",
+    "ReplyTo",
+    "RequestError",
+    "RequestFailed",
+    "RequestInvalid",
+    "RequestTimedOut",
     "Session",
     "SessionState",
     "Settings",

@@ -133,6 +133,10 @@ class Broke:
         """
         return self._ask("remove_client").remove_client(client)
 
+    def request(self, message: Message, timeout: float = 5.0) -> Any:
+        """Ask one logic or one client, and wait for the answer. See ``LogicBase.request`` for what it raises."""
+        return self._ask("request").request(message, timeout)
+
     async def register_client(self, client: Client) -> None:
         """Connect a client through the first endpoint that takes clients from code, such as the stub endpoint.
 

@@ -76,12 +76,13 @@ async def close_local(
     hub: Hub,
     uuid: str,
     session_id: str | None = None,
+    *,
     code: CloseCode = CloseCode.REMOVED,
     reason: str = "removed",
 ) -> bool:
     """Close a connection of this process, and return when it is closed; False: it is not (or no longer) here."""
-    session = hub.get(uuid)
-    if session is None or (session_id is not None and session.id != session_id):
+    session = hub.get(uuid) if session_id is None else hub.find(session_id)
+    if session is None:
         return False
     endpoint = hub.endpoint_of(session)
     session.close(code, reason)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 
 from gobroke_dist.calling import Calling
 from gobroke_dist.errors import QueueFull
@@ -24,13 +24,23 @@ class Dispatcher:
         runner: runs a handler.
         metrics: where failures are counted.
         limit: how many messages from logics may wait for their turn.
+        failed: told of a request that nobody will answer, and why, in a word.
     """
 
-    def __init__(self, *, logics: Mapping[str, LogicBase], runner: Runner, metrics: Metrics, limit: int) -> None:
+    def __init__(
+        self,
+        *,
+        logics: Mapping[str, LogicBase],
+        runner: Runner,
+        metrics: Metrics,
+        limit: int,
+        failed: Callable[[Message, str], None],
+    ) -> None:
         self._logics = logics
         self._runner = runner
         self._metrics = metrics
         self._limit = limit
+        self._failed = failed
         self._slots: dict[str, asyncio.Semaphore] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -81,10 +91,12 @@ class Dispatcher:
             logic = self._logics.get(name)
             if logic is None:
                 self._metrics.drop("logic_removed")
+                self._failed(message, "logic_removed")
                 return
             await self._runner.run(logic, message, Calling())
         except Exception:
             # It has been reported and counted; a DISPATCHED logic has no retry, and one failure stops nothing else.
             log.exception("DISPATCHED logic %r raised on message %s", name, message.uuid)
+            self._failed(message, "logic_error")
         finally:
             slots.release()

@@ -25,6 +25,10 @@
     │   ├── TagDoesNotExist
     │   ├── FrameInvalid
     │   └── PayloadInvalid
+    ├── RequestError                      .request
+    │   ├── RequestInvalid
+    │   ├── RequestTimedOut
+    │   └── RequestFailed
     └── Unavailable                       send it again later, with the same uuid
         ├── RedisUnavailable
         ├── QueueFull
@@ -232,6 +236,44 @@ class PayloadInvalid(MessageError):
         super().__init__(f"the payload for logic {logic!r} is invalid at {field!r}: {why}")
         self.logic = logic
         self.field = field
+
+
+# --- requests ----------------------------------------------------------------
+
+
+class RequestError(BrokeError):
+    """Something about one request. ``request`` is its message's uuid."""
+
+    def __init__(self, request: str, text: str) -> None:
+        super().__init__(text)
+        self.request = request
+
+
+class RequestInvalid(RequestError):
+    """A request that can't be asked, or a reply to what is no request of its sender, or not any more."""
+
+    code = "request_invalid"
+
+
+class RequestTimedOut(RequestError):
+    """No answer came in time. Whether the request was processed is not known."""
+
+    code = "request_timed_out"
+
+    def __init__(self, request: str, timeout: float) -> None:
+        text = f"request {request!r} was not answered within {timeout:g} s; it may still be processed"
+        super().__init__(request, text)
+        self.timeout = timeout
+
+
+class RequestFailed(RequestError):
+    """There will be no answer: who was asked failed, or is gone. ``reason`` is a word; no more is told."""
+
+    code = "request_failed"
+
+    def __init__(self, request: str, reason: str) -> None:
+        super().__init__(request, f"request {request!r} will not be answered: {reason}")
+        self.reason = reason
 
 
 # --- not now -----------------------------------------------------------------

@@ -23,8 +23,8 @@ class Hub:
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
-        self._sessions: dict[str, Session] = {}
-        self._endpoints: dict[str, Endpoint] = {}
+        self._sessions: dict[str, Session] = {}  # by uuid: who gets what is sent to a client
+        self._held: dict[str, tuple[Session, Endpoint]] = {}  # by id, the replaced ones too
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -35,30 +35,41 @@ class Hub:
     def __iter__(self) -> Iterator[Session]:
         return iter(tuple(self._sessions.values()))
 
-    def add(self, session: Session, endpoint: Endpoint) -> None:
-        """Take in an open session."""
+    def add(self, session: Session, endpoint: Endpoint) -> Session | None:
+        """Take in a session. Returns the client's session until now: it stays here, and gets nothing any more."""
+        before = self._sessions.get(session.client.uuid)
         self._sessions[session.client.uuid] = session
-        self._endpoints[session.id] = endpoint
+        self._held[session.id] = (session, endpoint)
+        return before
 
     def restore(self, session: Session) -> None:
-        """Take back in a session that another was to replace."""
-        self._sessions[session.client.uuid] = session
+        """The one that took this session's place is gone again; it gets it back, unless it is on its way out."""
+        if session.id in self._held and not session.ending:
+            self._sessions.setdefault(session.client.uuid, session)
+
+    def step_aside(self, session: Session) -> None:
+        """Deliver nothing to this session from now on."""
+        if self._sessions.get(session.client.uuid) is session:
+            del self._sessions[session.client.uuid]
 
     def remove(self, session: Session) -> bool:
         """Let a session go; False: it was not here."""
-        self._endpoints.pop(session.id, None)
-        if self._sessions.get(session.client.uuid) is not session:
-            return False
-        del self._sessions[session.client.uuid]
-        return True
+        self.step_aside(session)
+        return self._held.pop(session.id, None) is not None
 
     def get(self, uuid: str) -> Session | None:
         """The session of a local client."""
         return self._sessions.get(uuid)
 
+    def find(self, session_id: str) -> Session | None:
+        """The session of this id."""
+        held = self._held.get(session_id)
+        return None if held is None else held[0]
+
     def endpoint_of(self, session: Session) -> Endpoint | None:
         """The endpoint that holds a session's connection."""
-        return self._endpoints.get(session.id)
+        held = self._held.get(session.id)
+        return None if held is None else held[1]
 
     def clients(self) -> list[Client]:
         """All local clients."""
@@ -114,6 +125,8 @@ class Hub:
             self._metrics.drop("not_encodable")
         elif session.push_numbered(frames.number, frame) if session.recovery is not None else session.push(frame):
             self._metrics.count("delivered")
+            if frames.message.reply_to is not None:
+                session.ask(frames.message.reply_to)
         else:
             slow = session.close_code is CloseCode.SLOW_CONSUMER
             self._metrics.drop("slow_consumer" if slow else "closing")
@@ -124,14 +137,14 @@ class _Frames:
 
     def __init__(self, message: Message, number: int) -> None:
         self.number = number
-        self._message = message
+        self.message = message
         self._made: dict[tuple[str, bool], bytes | None] = {}
 
     def of(self, session: Session) -> bytes | None:
         """The frame for a session; None: the message can't be encoded."""
         kind = session.protocol.name, session.recovery is not None
         if kind not in self._made:
-            self._made[kind] = _encode(session.protocol, self._message, self.number if kind[1] else None)
+            self._made[kind] = _encode(session.protocol, self.message, self.number if kind[1] else None)
         return self._made[kind]
 
 

@@ -55,6 +55,8 @@ class Operations(Protocol):
     def get_client(self, uuid: str, local_only: bool = False) -> Any: ...
     def get_all_clients(self, local_only: bool = False) -> Any: ...
     def remove_client(self, client: Client | str) -> Any: ...
+    def request(self, message: Message, timeout: float = 5.0) -> Any: ...
+    def reply(self, message: Message, data: Any = None, *, sender: str | None = None) -> Any: ...
 
 
 class LogicBase:
@@ -157,6 +159,39 @@ class LogicBase:
             ClientCouldNotBeDisconnected: its node did not confirm.
         """
         return self._ask.remove_client(client)
+
+    def request(self, message: Message, timeout: float = 5.0) -> Any:
+        """Ask one logic or one client, and wait for the answer: a ``Message`` with the request's uuid.
+
+        In a WORKER the request goes out at once, and not with the commit: a run that is repeated asks again. A logic
+        that is processed one after another must not ask itself, nor two such logics each other: both would wait for
+        the end of the time.
+
+        Args:
+            message: names one recipient.
+            timeout: seconds to wait.
+
+        Raises:
+            RequestInvalid: it names none, or several.
+            RequestTimedOut: no answer came in time; the request may still be processed.
+            RequestFailed: who was asked failed, or is gone.
+            LogicDoesNotExist, LogicIsPassive, PayloadInvalid, ClientDoesNotExist, MessageRejected, Unavailable: it
+                was not sent.
+        """
+        return self._ask.request(self._signed(message), timeout)
+
+    def reply(self, message: Message, data: Any = None) -> Any:
+        """Answer a request, once. In a WORKER the answer goes out when, and only when, the message is acknowledged.
+
+        Args:
+            message: the request that this logic has got.
+            data: bytes, or anything that JSON has.
+
+        Raises:
+            RequestInvalid: the message is no request, or was answered already.
+            Unavailable: the answer was not accepted.
+        """
+        return self._ask.reply(message, data, sender=logic_name(self))
 
     @property
     def _ask(self) -> Operations:

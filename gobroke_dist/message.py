@@ -44,6 +44,18 @@ class Delivery(NamedTuple):
     age: float = 0.0
 
 
+class ReplyTo(NamedTuple):
+    """Where the answer to a request goes.
+
+    Attributes:
+        node: the process that waits for it.
+        id: names the request there.
+    """
+
+    node: str
+    id: str
+
+
 _FIRST = Delivery()
 
 
@@ -63,6 +75,8 @@ class Message:
         tags: scratch space for middleware and logic on one node; tags do not travel.
         delivery: what a WORKER may know about this run.
         payload: the validated object, when the logic declares a ``payload`` model.
+        reply_to: of a request that is not answered yet; set by the framework.
+        receipt: the client that sends it wants to hear what becomes of it at WORKER logics.
     """
 
     __slots__ = (
@@ -73,6 +87,8 @@ class Message:
         "metadata",
         "payload",
         "reason",
+        "receipt",
+        "reply_to",
         "state",
         "tags",
         "to_all",
@@ -106,6 +122,8 @@ class Message:
         self.tags: dict[str, Any] = {}
         self.delivery = _FIRST
         self.payload: Any = None
+        self.reply_to: ReplyTo | None = None
+        self.receipt = False
 
     def __repr__(self) -> str:
         sender = self.from_logic or (self.from_client and self.from_client.uuid)

@@ -8,15 +8,20 @@ from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from functools import partial
 
+import msgspec
+
+from gobroke_dist.admission import REPLACED, Admission
 from gobroke_dist.bus import Arrival, Reply
 from gobroke_dist.calling import Calling
 from gobroke_dist.client import Client
 from gobroke_dist.clock import SystemClock
 from gobroke_dist.directory import close_local
 from gobroke_dist.endpoint import Endpoint
-from gobroke_dist.errors import BrokeError, ClientAlreadyExists, Draining, FrameInvalid
+from gobroke_dist.errors import BrokeError, ClientAlreadyExists, Draining, FrameInvalid, RedisUnavailable
 from gobroke_dist.logic import LogicBase, LogicType, Tick
 from gobroke_dist.message import Message
+from gobroke_dist.reception import Reception
+from gobroke_dist.request import Receipt
 from gobroke_dist.returning import Returns
 from gobroke_dist.runtime import Runtime
 from gobroke_dist.schedule import schedule_of
@@ -43,9 +48,17 @@ class Node:
         self.runtime = runtime
         self.endpoints = endpoints
         self.draining = False
+        self._returns = Returns(runtime, self._spawn)
+        self._admission = Admission(
+            node=runtime.node,
+            hub=runtime.hub,
+            registry=runtime.registry,
+            settings=runtime.settings,
+            returns=self._returns,
+        )
+        self.reception = Reception(runtime, self._spawn)
         self._touched: dict[str, Client] = {}
         self._unregistered: dict[str, Session] = {}
-        self._returns = Returns(runtime, self._spawn)
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -60,7 +73,7 @@ class Node:
             CouldNotCreateServer: an endpoint's address can't be used.
         """
         await self.runtime.open()
-        await self.runtime.bus.open(self.runtime.node, self._arrived, self._returns.lost)
+        await self.runtime.listen(self._arrived, self._returns.lost)
         for index, endpoint in enumerate(self.endpoints):
             await endpoint.start(_EndpointGateway(self, endpoint, first=index == 0))
         await self.runtime.registry.join(self.runtime.member(self.addresses))
@@ -81,24 +94,14 @@ class Node:
         if self.draining:
             raise Draining
         client = session.client
-        before = self.runtime.hub.get(client.uuid)
-        if before is not None and not self._returns.replaces(before, session):
-            raise ClientAlreadyExists(client.uuid, self.runtime.node)
         client.node = self.runtime.node
         client.session = session.id
         client.last_message = datetime.now(UTC)
         client.changed = self._touch
-        # In the hub first: from the moment that others can find the client, what they send it has a place to go.
-        self.runtime.hub.add(session, endpoint)
         try:
-            if session.recovery is None:
-                await self.runtime.registry.register(client)
-            else:
-                await self._returns.begin(session, before)
-        except BaseException:
-            self.runtime.hub.remove(session)
-            if before is not None and not before.ending:
-                self.runtime.hub.restore(before)
+            await self._admission.admit(session, endpoint)
+        except (RedisUnavailable, asyncio.CancelledError):
+            self._spawn(self._unregister_later(session))  # it may be registered all the same
             raise
         session.opened()
         self.runtime.metrics.count("connected")
@@ -107,7 +110,8 @@ class Node:
         """Let a session go, whoever ended it."""
         if not self.runtime.hub.remove(session):
             return
-        self._touched.pop(session.client.uuid, None)
+        self._touched.pop(session.id, None)
+        self.runtime.requests.forget(session.asking)
         self.runtime.metrics.count("disconnected")
         try:
             await self._forget(session)
@@ -122,21 +126,7 @@ class Node:
         message.from_client = client
         client.last_message = datetime.now(UTC)
         self._touch(client)
-        try:
-            await self.runtime.router.receive(message, self.runtime.outlet(from_client=True))
-        except BrokeError as error:
-            self.refuse(session, error, message.uuid)
-        except Exception:
-            # A defect here must cost this message only (contract R8); the client may send it again.
-            log.exception("message %s could not be routed", message.uuid)
-            self.refuse(session, BrokeError("the server failed on this message"), message.uuid)
-
-    def refuse(self, session: Session, error: BrokeError, uuid: str | None) -> None:
-        """Tell a client what is wrong with its message, and count it."""
-        self.runtime.metrics.count(f"refused_{error.code}")
-        frame = session.protocol.encode_error(error, uuid)
-        if frame is not None:
-            session.push(frame)
+        await self.reception.receive(session, message)
 
     # --- what arrives from other nodes -------------------------------------------
 
@@ -148,8 +138,14 @@ class Node:
             return
         if isinstance(envelope, wire.Deliver):
             self._deliver(envelope, arrival)
+        elif isinstance(envelope, wire.Answer):
+            self.runtime.requests.came(envelope)
+        elif isinstance(envelope, wire.Receipt):
+            self._give(envelope)
         elif isinstance(envelope, wire.Close) and arrival.reply is not None:
             self._spawn(self._close(envelope, arrival.reply))
+        elif isinstance(envelope, wire.Close):
+            self._admission.replaced(envelope.session)
 
     def _deliver(self, envelope: wire.Deliver, arrival: Arrival) -> None:
         message, hub = envelope.message(), self.runtime.hub
@@ -166,21 +162,43 @@ class Node:
         located = {} if moved else await self.runtime.registry.locate(gone, away=True)
         here = [uuid for uuid, client in located.items() if client.node == self.runtime.node]
         self.runtime.metrics.count("kept", len(here))  # away, or not yet here again: the log has it
-        self.runtime.metrics.drop("client_gone", len(gone) - len(located))
+        for uuid in gone:
+            if uuid not in located:
+                self.runtime.metrics.drop("client_gone")
+                self.runtime.requests.fail(message, "client_gone")
         for uuid in located.keys() - set(here):
             data = wire.deliver(message, [uuid], moved=True)
             await self.runtime.bus.publish(located[uuid].node, data, (uuid,))
 
+    def _give(self, envelope: wire.Receipt) -> None:
+        session = self.runtime.hub.get(envelope.client)
+        if session is None:
+            self._spawn(self._forward_receipt(envelope))
+        else:
+            self.reception.give(session, Receipt(envelope.uuid, envelope.logic, envelope.state, envelope.reason))
+
+    async def _forward_receipt(self, envelope: wire.Receipt) -> None:
+        located = {} if envelope.moved else await self.runtime.registry.locate([envelope.client])
+        client = located.get(envelope.client)
+        if client is None or client.node == self.runtime.node:
+            self.runtime.metrics.drop("client_gone")
+        else:
+            await self.runtime.bus.publish(client.node, wire.encode(msgspec.structs.replace(envelope, moved=True)))
+
     async def _close(self, envelope: wire.Close, reply: Reply) -> None:
         done = await close_local(
-            self.runtime.hub, envelope.client, envelope.session, CloseCode(envelope.code), envelope.reason
+            self.runtime.hub,
+            envelope.client,
+            envelope.session,
+            code=CloseCode(envelope.code),
+            reason=envelope.reason,
         )
         await reply(wire.encode(wire.Closed(done)))
 
     # --- in the background -------------------------------------------------------
 
     def _touch(self, client: Client) -> None:
-        self._touched[client.uuid] = client
+        self._touched[client.session] = client
 
     async def _write_behind(self) -> None:
         """Metadata and last-message times of the clients that have changed, in one trip (contract C4)."""
@@ -210,7 +228,8 @@ class Node:
                 await self.runtime.registry.register(session.client)
                 await self._returns.keep(session)
         except ClientAlreadyExists:
-            await close_local(self.runtime.hub, session.client.uuid, session.id)
+            hub, uuid = self.runtime.hub, session.client.uuid
+            await close_local(hub, uuid, session.id, code=CloseCode.REPLACED, reason=REPLACED)
         except (TypeError, ValueError):
             log.exception("client %s can't be registered again; it is sent away", session.client.uuid)
             await close_local(self.runtime.hub, session.client.uuid, session.id)
@@ -223,7 +242,7 @@ class Node:
             await self.runtime.registry.suspend(session.client)
 
     async def _unregister_later(self, session: Session) -> None:
-        while session.client.uuid not in self.runtime.hub:
+        while True:
             await asyncio.sleep(_WRITE_BEHIND_SECONDS)
             try:
                 await self._forget(session)
@@ -292,7 +311,7 @@ class _EndpointGateway:
         try:
             message = session.protocol.decode(frame, session.client)
         except BrokeError as error:
-            self._node.refuse(session, error, None)
+            self._node.reception.refuse(session, error, None)
             return
         await self._node.receive_message(session, message)
 

@@ -7,12 +7,14 @@ import concurrent.futures
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+from gobroke_dist.asking import Requests
 from gobroke_dist.calling import current
 from gobroke_dist.client import Client
 from gobroke_dist.directory import Directory
 from gobroke_dist.errors import NotRunning, RedisUnavailable
 from gobroke_dist.message import Message
 from gobroke_dist.outlet import Outlet
+from gobroke_dist.request import body
 from gobroke_dist.router import Router
 from gobroke_dist.settings import Settings
 
@@ -27,7 +29,7 @@ class RunningOperations:
 
     Args:
         loop: the event loop that everything runs on.
-        router, directory: what does the work.
+        router, directory, requests: what does the work.
         immediate: makes an outlet for what is sent outside a handler whose sends wait for its commit.
         settings: what is in force in this process.
     """
@@ -38,12 +40,14 @@ class RunningOperations:
         loop: asyncio.AbstractEventLoop,
         router: Router,
         directory: Directory,
+        requests: Requests,
         immediate: Callable[[], Outlet],
         settings: Settings,
     ) -> None:
         self._loop = loop
         self._router = router
         self._directory = directory
+        self._requests = requests
         self._immediate = immediate
         self.settings = settings
         self._timeout = settings.redis_timeout + settings.request_timeout  # the longest that a thread waits
@@ -63,14 +67,19 @@ class RunningOperations:
     def remove_client(self, client: Client | str) -> Any:
         return self._call(self._directory.remove_client(client))
 
-    def _outlet(self) -> Outlet:
-        run = current()
-        return self._immediate() if run is None or run.outlet is None else run.outlet
+    def request(self, message: Message, timeout: float = 5.0) -> Any:
+        return self._call(self._requests.ask(message, timeout), longer=timeout)
 
-    def _call(self, work: Coroutine[Any, Any, T]) -> asyncio.Future[T] | T:
+    def reply(self, message: Message, data: Any = None, *, sender: str | None = None) -> Any:
+        return self._call(self._requests.reply(message, body(data), sender, _committing()))
+
+    def _outlet(self) -> Outlet:
+        return _committing() or self._immediate()
+
+    def _call(self, work: Coroutine[Any, Any, T], *, longer: float = 0.0) -> asyncio.Future[T] | T:
         caller = _running_loop()
         if caller is None:
-            return self._block(work)
+            return self._block(work, self._timeout + longer)
         here = caller is self._loop
         future: asyncio.Future[T] = asyncio.ensure_future(work) if here else asyncio.wrap_future(self._submit(work))
         run = current()
@@ -79,19 +88,25 @@ class RunningOperations:
             future.add_done_callback(run.pending.discard)
         return future
 
-    def _block(self, work: Coroutine[Any, Any, T]) -> T:
+    def _block(self, work: Coroutine[Any, Any, T], timeout: float) -> T:
         submitted = self._submit(work)
         try:
-            return submitted.result(self._timeout)
+            return submitted.result(timeout)
         except concurrent.futures.TimeoutError:
             submitted.cancel()
-            raise RedisUnavailable(f"no answer within {self._timeout:g} s") from None
+            raise RedisUnavailable(f"no answer within {timeout:g} s") from None
 
     def _submit(self, work: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
         if self._loop.is_closed():
             work.close()
             raise NotRunning("this call")
         return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+
+def _committing() -> Outlet | None:
+    """Where the effects go of a handler whose effects wait for its commit."""
+    run = current()
+    return None if run is None else run.outlet
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

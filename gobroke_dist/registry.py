@@ -119,6 +119,20 @@ class Registry(Protocol):
         """
         ...
 
+    async def replace(self, older: Client, client: Client, news: bytes) -> bool:
+        """Make a client of this member known in place of another session of it, ``older``.
+
+        In the same step ``news`` is published to the node of the older session, on the bus: what is sent to the
+        client from then on arrives there after it. Calling again with the same sessions changes nothing.
+
+        Returns:
+            False: ``older`` is not, or no longer, the session that is known; nothing was done.
+
+        Raises:
+            RedisUnavailable, TypeError, ValueError: as ``register``.
+        """
+        ...
+
     async def unregister(self, client: Client) -> bool:
         """Forget a client, if this very session is the one known. Returns whether it was."""
         ...

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from hmac import compare_digest
 from typing import Any, NamedTuple
 
@@ -54,18 +54,18 @@ class Returns:
         shown = Token.read(session.recovery.token).secret.encode() if session.recovery else b""
         return bool(before.secret) and compare_digest(before.secret, shown)
 
-    async def begin(self, session: Session, before: Session | None) -> None:
+    async def begin(self, session: Session, register: Callable[[Session], Awaitable[None]]) -> None:
         """Register a session, and queue what it gets first. Raises as ``Registry.register``.
 
         Args:
             session: the new one.
-            before: the one that it replaces here.
+            register: registers it, if it does not come back.
         """
         assert session.recovery is not None
         token = Token.read(session.recovery.token)
         back = await self._come_back(session, token) if session.recovery.token else None
         if back is None:
-            await self._begin_anew(session)
+            await self._begin_anew(session, register)
             return
         session.secret = token.secret.encode()
         missed = await self._missed(session.recovery, token, back)
@@ -73,7 +73,7 @@ class Returns:
             log.info("client %s comes back; what it missed is not known any more", session.client.uuid)
         self._runtime.metrics.count("recovered" if missed is not None else "not_recovered")
         self._welcome(session, back.position, missed)
-        self._spawn(self._end(session, back, before))
+        self._spawn(self._end(session, back))
 
     async def keep(self, session: Session) -> None:
         """After its registration was renewed: Redis may have lost that it may come back."""
@@ -94,8 +94,8 @@ class Returns:
     async def _come_back(self, session: Session, token: Token) -> Return | None:
         return await self._runtime.registry.come_back(session.client, token.secret.encode())
 
-    async def _begin_anew(self, session: Session) -> None:
-        await self._runtime.registry.register(session.client)
+    async def _begin_anew(self, session: Session, register: Callable[[Session], Awaitable[None]]) -> None:
+        await register(session)
         session.secret = secrets.token_urlsafe(_SECRET_BYTES).encode()
         position = await self._runtime.registry.keep(session.client, session.secret)
         if position is None:
@@ -135,11 +135,9 @@ class Returns:
                 frames.append(protocol.encode_numbered(envelope.message(), number))
         return frames
 
-    async def _end(self, session: Session, back: Return, here: Session | None) -> None:
-        """The connection that the client has given up, where that is not known yet."""
-        if here is not None:
-            here.close(CloseCode.REPLACED, "the client has come back on another connection")
-        elif back.node != self._runtime.node:
+    async def _end(self, session: Session, back: Return) -> None:
+        """The connection that the client has given up, where another node does not know that yet."""
+        if back.node != self._runtime.node:
             close = wire.Close(
                 session.client.uuid, back.session, CloseCode.REPLACED, "the client has come back elsewhere"
             )

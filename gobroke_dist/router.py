@@ -8,7 +8,7 @@ from gobroke_dist import middleware, payload
 from gobroke_dist.errors import ClientDoesNotExist, LogicDoesNotExist, LogicIsPassive, MessageRejected
 from gobroke_dist.hub import Hub
 from gobroke_dist.logic import LogicBase, LogicType
-from gobroke_dist.message import Message
+from gobroke_dist.message import Message, ReplyTo
 from gobroke_dist.metrics import Metrics
 from gobroke_dist.ordering import order_key
 from gobroke_dist.outlet import Outlet, Task
@@ -50,13 +50,18 @@ class Router:
         self._receive_middleware = receive_middleware
         self._send_middleware = send_middleware
 
-    async def receive(self, message: Message, outlet: Outlet) -> None:
+    async def receive(self, message: Message, outlet: Outlet, *, reply_to: ReplyTo | None = None) -> None:
         """Route what a local client sent. Raises like ``send``; the caller tells the client."""
-        self._metrics.count("received")
-        await self._route(await self._passed(self._receive_middleware, message), outlet)
+        passed = await self.received(message)
+        await self._route(_asking(passed, reply_to, receipt=message.receipt), outlet)
 
-    async def send(self, message: Message, outlet: Outlet) -> None:
-        """Route what a logic, or the application, sends.
+    async def received(self, message: Message) -> Message:
+        """What is left of a local client's message after the receive middleware. Raises ``MessageRejected``."""
+        self._metrics.count("received")
+        return await self._passed(self._receive_middleware, message)
+
+    async def send(self, message: Message, outlet: Outlet, *, reply_to: ReplyTo | None = None) -> None:
+        """Route what a logic, or the application, sends. With ``reply_to`` it is a request.
 
         What can be delivered is delivered, then the first error is raised.
 
@@ -67,7 +72,8 @@ class Router:
             Unavailable: something was not accepted.
         """
         self._metrics.count("sent")
-        await self._route(await self._passed(self._send_middleware, message), outlet)
+        passed = await self._passed(self._send_middleware, message)
+        await self._route(_asking(passed, reply_to, receipt=False), outlet)
 
     async def send_quickly(self, message: Message, outlet: Outlet) -> None:
         """As ``send``, past every logic (contract R2)."""
@@ -76,7 +82,7 @@ class Router:
         if passed.to_logic:
             passed = passed.copy()
             passed.to_logic = ()
-        await self._route(passed, outlet)
+        await self._route(_asking(passed, None, receipt=False), outlet)
 
     async def _passed(self, chain: list[middleware.Middleware], message: Message) -> Message:
         if not chain and not message.rejected:
@@ -175,3 +181,12 @@ class Router:
     def _count_gone(self, uuids: Iterable[str]) -> None:
         for _ in uuids:
             self._metrics.drop("client_gone")
+
+
+def _asking(message: Message, reply_to: ReplyTo | None, *, receipt: bool) -> Message:
+    """The message with what its sender wants to hear. What a logic sends on may say what somebody else wanted."""
+    if message.reply_to == reply_to and message.receipt is receipt:
+        return message
+    copy = message.copy()
+    copy.reply_to, copy.receipt = reply_to, receipt
+    return copy

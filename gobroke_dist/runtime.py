@@ -12,14 +12,17 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from gobroke_dist.asking import Requests
 from gobroke_dist.backing import MakeBacking, on_redis
+from gobroke_dist.bus import Arrival, Receiver
 from gobroke_dist.directory import Directory
 from gobroke_dist.dispatcher import Dispatcher
-from gobroke_dist.errors import BrokeError, RedisUnavailable
+from gobroke_dist.errors import BrokeError, FrameInvalid, RedisUnavailable
 from gobroke_dist.hub import Hub
 from gobroke_dist.immediate import ImmediateOutlet, TaskProducer
 from gobroke_dist.keys import ClusterKeys
 from gobroke_dist.logic import LogicBase
+from gobroke_dist.message import Message
 from gobroke_dist.metrics import Metrics
 from gobroke_dist.middleware import Middleware
 from gobroke_dist.operations import RunningOperations
@@ -28,6 +31,7 @@ from gobroke_dist.router import Router
 from gobroke_dist.runner import OnLogicError, Runner
 from gobroke_dist.settings import Settings
 from gobroke_dist.tasks.broker import OrderedBroker
+from gobroke_dist.wire import node as wire
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +84,11 @@ class Runtime:
         self._threads = ThreadPoolExecutor(settings.threads, thread_name_prefix="gobroke-logic")
         self.runner = Runner(metrics=self.metrics, on_logic_error=application.on_logic_error, threads=self._threads)
         self.dispatcher = Dispatcher(
-            logics=application.logics, runner=self.runner, metrics=self.metrics, limit=settings.pending_limit
+            logics=application.logics,
+            runner=self.runner,
+            metrics=self.metrics,
+            limit=settings.pending_limit,
+            failed=self._request_failed,
         )
         self.router = Router(
             node=self.node,
@@ -92,14 +100,25 @@ class Runtime:
             send_middleware=application.send_middleware,
         )
         self.directory = Directory(hub=self.hub, registry=self.registry, bus=self.bus, timeout=settings.request_timeout)
+        self.requests = Requests(
+            node=self.node,
+            router=self.router,
+            bus=self.bus,
+            immediate=self.outlet,
+            listen=self.listen,
+            metrics=self.metrics,
+            limit=settings.pending_limit,
+        )
         self.operations = RunningOperations(
             loop=asyncio.get_running_loop(),
             router=self.router,
             directory=self.directory,
+            requests=self.requests,
             immediate=self.outlet,
             settings=settings,
         )
         self._background: set[asyncio.Task[None]] = set()
+        self._listening: asyncio.Task[None] | None = None
 
     def outlet(self, *, from_client: bool = False) -> ImmediateOutlet:
         """A new outlet for what goes out at once."""
@@ -123,6 +142,28 @@ class Runtime:
             raise RedisUnavailable(f"{_masked(self.settings)} does not answer ({error.__cause__})") from None
         self.producer.start()
         await self.registry.join(self.member(addresses))
+
+    async def listen(self, receive: Receiver | None = None, lost: Callable[[str], None] | None = None) -> None:
+        """Hear what is sent to this process: an edge all of it, from its start; others answers, once they have asked.
+
+        Raises:
+            RedisUnavailable: it can't be reached; calling again tries again.
+        """
+        if self._listening is None or _failed(self._listening):
+            self._listening = asyncio.create_task(self.bus.open(self.node, receive or self._arrived, lost))
+        await asyncio.shield(self._listening)
+
+    def _arrived(self, arrival: Arrival) -> None:
+        try:
+            envelope = wire.decode(arrival.data)
+        except FrameInvalid:
+            self.metrics.drop("bad_datum")
+            return
+        if isinstance(envelope, wire.Answer):
+            self.requests.came(envelope)
+
+    def _request_failed(self, message: Message, reason: str) -> None:
+        self.requests.fail(message, reason)
 
     def member(self, addresses: tuple[str, ...]) -> Member:
         """This process, as others see it."""
@@ -152,7 +193,8 @@ class Runtime:
     async def close(self) -> None:
         """Leave the cluster: finish DISPATCHED work, flush what waits, give up the lease."""
         await self.dispatcher.drain(self.settings.drain_timeout)
-        background = tuple(self._background)
+        self.requests.close()
+        background = tuple(self._background) + (() if self._listening is None else (self._listening,))
         for task in background:
             task.cancel()
         await asyncio.gather(*background, return_exceptions=True)
@@ -169,6 +211,10 @@ class Runtime:
         self.metrics.count("lease_lost")
         if lost is not None:
             await lost()
+
+
+def _failed(task: asyncio.Task[None]) -> bool:
+    return task.done() and (task.cancelled() or task.exception() is not None)
 
 
 async def _repeat(seconds: float, work: Callable[[], Awaitable[None]]) -> None:

@@ -20,10 +20,19 @@ from typing import Protocol, runtime_checkable
 from uuid import uuid4
 
 from gobroke_dist.client import Client
-from gobroke_dist.errors import BrokeError
-from gobroke_dist.message import Message
+from gobroke_dist.errors import BrokeError, QueueFull
+from gobroke_dist.message import Message, ReplyTo
+from gobroke_dist.request import Receipt
 
 log = logging.getLogger(__name__)
+
+
+MAX_ASKED = 1000
+"""How many requests a client may leave unanswered; of more, it can answer the latest only."""
+
+
+MAX_ASKING = 100
+"""How many of a client's own requests may be open."""
 
 
 class SessionState(StrEnum):
@@ -77,6 +86,14 @@ class FrameProtocol(Protocol):
 
     def encode(self, message: Message) -> bytes:
         """The frame that carries a message to a client."""
+        ...
+
+    def encode_reply(self, answer: Message) -> bytes | None:
+        """The frame that carries the answer to the client's message ``answer.uuid``; None: this protocol can't."""
+        ...
+
+    def encode_receipt(self, receipt: Receipt) -> bytes | None:
+        """The frame that tells what has become of a message of the client; None: this protocol can't."""
         ...
 
     def encode_error(self, error: BrokeError, uuid: str | None) -> bytes | None:
@@ -145,6 +162,7 @@ class Session:
     Attributes:
         secret: with which the client may come back.
         epoch: of the numbers of its frames.
+        asking: the ids of the client's own requests that are open.
     """
 
     def __init__(
@@ -161,6 +179,7 @@ class Session:
         self.state = SessionState.CONNECTING
         self.close_code: CloseCode | None = None
         self.close_reason = ""
+        self.asking: set[str] = set()
         self._limits = limits
         self._wake = wake
         self._outbox: deque[bytes] = deque()
@@ -171,6 +190,7 @@ class Session:
         self._begun: int | None = None  # the number that the client's welcome names
         self._early: list[tuple[int, bytes]] = []
         self._backlog = self._backlog_bytes = 0  # of what the client missed, and that its outbox is not full of
+        self._asked: dict[str, ReplyTo] = {}
         client.session = self.id
 
     @property
@@ -284,6 +304,25 @@ class Session:
         if self.state is not SessionState.CLOSED:
             self._drop()
             self._set(SessionState.CLOSED)
+
+    def require_room(self) -> None:
+        """The client wants to ask. Raises ``QueueFull``."""
+        if len(self.asking) >= MAX_ASKING:
+            raise QueueFull(f"the table of open requests of client {self.client.uuid!r}", MAX_ASKING)
+
+    def ask(self, to: ReplyTo) -> None:
+        """The client has been sent a request, and may answer it."""
+        self._asked[to.id] = to
+        if len(self._asked) > MAX_ASKED:
+            del self._asked[next(iter(self._asked))]
+
+    def asked(self, request: str) -> ReplyTo | None:
+        """Where the client's answer to this request goes; None: it was not asked, or has answered."""
+        return self._asked.get(request)
+
+    def answered(self, to: ReplyTo) -> None:
+        """The client has answered this request; it can't again."""
+        self._asked.pop(to.id, None)
 
     def _full(self, frame: bytes) -> bool:
         waiting, size = len(self._outbox) - self._backlog, self._outbox_bytes - self._backlog_bytes

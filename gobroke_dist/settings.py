@@ -54,6 +54,12 @@ class Settings(BaseSettings):
     ping_interval: float = Field(default=20.0, gt=0, description="time between pings to a client")
     ping_timeout: float = Field(default=10.0, gt=0, description="time a client has to answer a ping")
 
+    duplicate_clients: Literal["reject", "replace"] = Field(
+        default="reject",
+        description="what becomes of a second connection of a client: it is refused, or it takes the place of the "
+        "first, which is closed; `replace` is for endpoints that know who connects",
+    )
+
     log_length: int = Field(
         default=10_000, ge=100, description="messages to one node that Redis keeps, for when the node misses some"
     )

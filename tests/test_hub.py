@@ -74,8 +74,27 @@ def test_r8_a_message_that_cannot_be_encoded_is_counted_and_stops_nothing() -> N
 def test_a_session_that_was_replaced_does_not_take_its_successor_along() -> None:
     hub = Hub(Metrics())
     old, new = joined(hub, "c", JSONProtocol()), joined(hub, "c", JSONProtocol())
-    assert not hub.remove(old)
+    assert hub.get("c") is new
+    assert hub.remove(old)
     assert hub.get("c") is new
     assert hub.remove(new)
     assert not hub.remove(new)
     assert len(hub) == 0
+
+
+def test_c2_a_session_gets_its_place_back_unless_it_is_on_its_way_out() -> None:
+    """The session that had taken it could not be registered."""
+    hub = Hub(Metrics())
+    for ends in (False, True):
+        old = joined(hub, "c", JSONProtocol())
+        new = Session(Client(uuid="c"), JSONProtocol(), OutboxLimits(1, 1), lambda: None)
+        assert hub.add(new, NOWHERE) is old
+        assert (hub.find(old.id), hub.get("c")) == (old, new)
+        if ends:
+            old.close(CloseCode.REPLACED)
+        hub.remove(new)
+        hub.restore(old)
+        assert hub.get("c") is (None if ends else old)
+        hub.remove(old)
+        hub.restore(old)
+        assert "c" not in hub

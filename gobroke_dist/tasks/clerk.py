@@ -12,7 +12,7 @@ import redis
 from dramatiq.broker import Broker
 from dramatiq.errors import ConnectionClosed
 
-from gobroke_dist.tasks import exchange, letters
+from gobroke_dist.tasks import exchange, letters, notices
 from gobroke_dist.tasks.bell import LONGEST_WAIT
 from gobroke_dist.tasks.delivery import Delivered, Item, Settlement, Standing, Ticket, Unplaced
 from gobroke_dist.tasks.exchange import Counter
@@ -218,6 +218,7 @@ class Clerk:
         if ticket.crashed and self._kills(ticket, letter):
             return None
         delivered = Delivered(letter.message, ticket)
+        delivered.prefix = self._keys.prefix
         if ticket.key is None and (letter.eta or key_of(letter.message) is not None):
             delivered.unplaced = Unplaced(letter.eta, letter.revives)
         if followers:
@@ -231,7 +232,8 @@ class Clerk:
             return False
         log.error("queue %s: message %s is dead: its process died, %d times", self.queue_name, ticket.id, limit)
         halts = halts_of(self._broker, letter.message, reason="crashed")
-        self.desk.finish(Settlement("reject", ticket, letters.killer(letter.message, ticket).encode(), halts))
+        effects = notices.dead(letter.message, "crashed", prefix=self._keys.prefix)
+        self.desk.finish(Settlement("reject", ticket, letters.killer(letter.message, ticket).encode(), halts, effects))
         return True
 
     def place(self, message: Delivered, unplaced: Unplaced) -> bool:

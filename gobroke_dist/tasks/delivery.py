@@ -103,6 +103,7 @@ class Delivered(MessageProxy):
         stolen: another worker has it, as far as Redis said; so it was not run here, and nothing is to be said of it.
         unplaced: None: it has its place.
         on_loop: its hooks and its handler run on the event loop, and not on a thread of its own.
+        prefix: of the application's keys.
         hooks_thread: while Dramatiq's after-hooks run: the thread they run on. A task that outlives its handler
             on the event loop is not on it.
     """
@@ -114,6 +115,7 @@ class Delivered(MessageProxy):
     stolen = False
     unplaced: Unplaced | None = None
     on_loop = False
+    prefix = ""
     hooks_thread: int | None = None
 
     def __init__(self, message: dramatiq.Message[Any], ticket: Ticket) -> None:

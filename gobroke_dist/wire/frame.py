@@ -6,7 +6,12 @@
      "to_client": "uuid" | ["uuid", ...],
      "data": <any JSON>,                      the payload: exactly these bytes become message_raw
      "uuid": "id",                            optional: the message's id, so that sending it again is safe
-     "metadata": {...}}                       optional
+     "metadata": {...},                       optional
+     "ask": 5,                                optional: seconds to wait for an answer, at most 3,600; of one logic alone
+     "receipt": true}                         optional: tell what becomes of it at WORKER logics
+
+    {"reply": "id", "data": <any JSON>,       the answer to the request of this id, in place of recipients
+     "uuid": "id"}                            optional: names this frame in an error
 
 Any other field is refused, and so is a field given twice. Inside ``data`` nothing is looked at but its syntax: a
 logic that cares for duplicate keys there declares a ``payload`` model.
@@ -14,7 +19,11 @@ logic that cares for duplicate keys there declares a ``payload`` model.
 Server to client, told apart by ``type``::
 
     {"type": "welcome", "client": "uuid", "node": "id"}
-    {"type": "message", "uuid": "id", "data": <any JSON>, "from_client": "uuid", "from_logic": "name", "metadata": {}}
+    {"type": "message", "uuid": "id", "data": <any JSON>, "from_client": "uuid", "from_logic": "name", "metadata": {},
+     "reply_to": "id of the request that this is"}
+    {"type": "reply", "uuid": "id of the message that asked", "data": <any JSON>}
+    {"type": "receipt", "uuid": "id of the message", "logic": "name", "state": "accepted" | "done" | "dead",
+     "reason": "why it is dead"}
     {"type": "error", "code": "word", "text": "what was wrong", "uuid": "id of the message", "field": "to_logic[1]"}
 
 To a client that may come back (``?recover`` in its address) the welcome says more, and messages have an offset::
@@ -45,12 +54,16 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 from gobroke_dist.client import Client
 from gobroke_dist.errors import BrokeError, FrameInvalid
 from gobroke_dist.message import Message
+from gobroke_dist.request import ClientReply, ClientRequest, Receipt, ReceiptState
 
 MAX_RECIPIENTS: Final = 1000
 """How many clients, and how many logics, one frame of a client may name."""
 
 MAX_DIGITS: Final = 4300
 """Longest integer in a frame: the longest that Python reads (``sys.get_int_max_str_digits``)."""
+
+MAX_WAIT: Final = 3600
+"""Longest time that a client may wait for an answer, in seconds."""
 
 _Id = Annotated[str, Meta(min_length=1, max_length=128)]
 _Ids = _Id | Annotated[list[_Id], Meta(max_length=MAX_RECIPIENTS)]
@@ -64,6 +77,9 @@ class Envelope(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     to_client: _Ids = ""
     uuid: _Id | None = None
     metadata: dict[str, Any] | None = None
+    ask: Annotated[float, Meta(gt=0, le=MAX_WAIT)] | None = None
+    reply: _Id | None = None
+    receipt: bool = False
 
 
 class MessageFrame(msgspec.Struct, tag_field="type", tag="message", omit_defaults=True, frozen=True):
@@ -76,7 +92,26 @@ class MessageFrame(msgspec.Struct, tag_field="type", tag="message", omit_default
     from_client: str | None = None
     from_logic: str | None = None
     metadata: dict[str, Any] = {}
+    reply_to: str | None = None
     offset: int | UnsetType = UNSET
+
+
+class ReplyFrame(msgspec.Struct, tag_field="type", tag="reply", omit_defaults=True, frozen=True):
+    """The answer to a message of this client. One of ``data``, ``text`` and ``base64`` is set."""
+
+    uuid: str
+    data: Raw | UnsetType = UNSET
+    text: str | UnsetType = UNSET
+    base64: str | UnsetType = UNSET
+
+
+class ReceiptFrame(msgspec.Struct, tag_field="type", tag="receipt", omit_defaults=True, frozen=True):
+    """What has become of a message of this client at one logic."""
+
+    uuid: str
+    logic: str
+    state: ReceiptState
+    reason: str = ""
 
 
 class WelcomeFrame(msgspec.Struct, tag_field="type", tag="welcome", omit_defaults=True, frozen=True):
@@ -134,16 +169,13 @@ class JSONProtocol:
             raise _invalid(str(error)) from None
         except msgspec.DecodeError as error:
             raise FrameInvalid(_explain(str(error))) from None
+        if envelope.reply is not None:
+            return _reply(envelope, envelope.reply, client)
         if not envelope.to_logic and not envelope.to_client:
             raise FrameInvalid("the frame names no recipient: give to_logic, to_client or both", field="to_logic")
-        return Message(
-            to_client=envelope.to_client or (),
-            to_logic=envelope.to_logic or (),
-            from_client=client,
-            message_raw=bytes(envelope.data),
-            metadata=envelope.metadata,
-            uuid=envelope.uuid,
-        )
+        message = _message(envelope, client) if envelope.ask is None else _request(envelope, envelope.ask, client)
+        message.receipt = envelope.receipt
+        return message
 
     def encode(self, message: Message) -> bytes:
         """Raises ``TypeError`` or ``ValueError`` when ``metadata`` is not JSON-able."""
@@ -156,6 +188,12 @@ class JSONProtocol:
     def encode_session(self, client: Client, *, token: str, number: int, recovered: bool) -> bytes:
         return _encode(WelcomeFrame(client.uuid, client.node, token, number, recovered))
 
+    def encode_reply(self, answer: Message) -> bytes:
+        return _encode(ReplyFrame(answer.uuid, *_payload(answer.message_raw)))
+
+    def encode_receipt(self, receipt: Receipt) -> bytes:
+        return _encode(ReceiptFrame(*receipt))
+
     def encode_error(self, error: BrokeError, uuid: str | None) -> bytes:
         return _encode(ErrorFrame(error.code, str(error), uuid, getattr(error, "field", None)))
 
@@ -164,7 +202,7 @@ class JSONProtocol:
 
 
 class RawProtocol:
-    """A frame is a payload. It has no welcome and no errors; a client's frames all go to the same logics.
+    """A frame is a payload, and nothing else can be said; a client's frames all go to the same logics.
 
     Args:
         to_logic: the names of these logics.
@@ -182,6 +220,12 @@ class RawProtocol:
     def encode(self, message: Message) -> bytes:
         return message.message_raw
 
+    def encode_reply(self, answer: Message) -> None:
+        return None
+
+    def encode_receipt(self, receipt: Receipt) -> None:
+        return None
+
     def encode_error(self, error: BrokeError, uuid: str | None) -> None:
         return None
 
@@ -192,9 +236,8 @@ class RawProtocol:
 def _frame(message: Message, number: int | UnsetType = UNSET) -> MessageFrame:
     data, text, base64 = _payload(message.message_raw)
     sender = message.from_client.uuid if message.from_client else None
-    return MessageFrame(
-        message.uuid, data, text, base64, sender, message.from_logic, metadata=message.metadata, offset=number
-    )
+    asks = message.reply_to.id if message.reply_to else None
+    return MessageFrame(message.uuid, data, text, base64, sender, message.from_logic, message.metadata, asks, number)
 
 
 def _read(frame: bytes) -> Envelope:
@@ -205,6 +248,37 @@ def _read(frame: bytes) -> Envelope:
     if len(frame) > MAX_DIGITS and _TOO_LONG in frame.translate(_DIGITS):
         msgspec.json.decode(envelope.data)  # refuses what Python could not read; digits in a string are fine
     return envelope
+
+
+def _message(envelope: Envelope, client: Client) -> Message:
+    return Message(
+        to_client=envelope.to_client or (),
+        to_logic=envelope.to_logic or (),
+        from_client=client,
+        message_raw=bytes(envelope.data),
+        metadata=envelope.metadata,
+        uuid=envelope.uuid,
+    )
+
+
+def _request(envelope: Envelope, timeout: float, client: Client) -> ClientRequest:
+    logics = [envelope.to_logic] if isinstance(envelope.to_logic, str) else envelope.to_logic
+    if len(logics) != 1 or envelope.to_client:
+        raise FrameInvalid("a frame with ask names one logic, and nobody else", field="ask")
+    return ClientRequest(
+        timeout=timeout,
+        to_logic=logics,
+        from_client=client,
+        message_raw=bytes(envelope.data),
+        metadata=envelope.metadata,
+        uuid=envelope.uuid,
+    )
+
+
+def _reply(envelope: Envelope, request: str, client: Client) -> ClientReply:
+    if envelope.to_logic or envelope.to_client or envelope.metadata is not None or envelope.ask or envelope.receipt:
+        raise FrameInvalid("a frame with reply has data, and at most a uuid beside it", field="reply")
+    return ClientReply(request=request, from_client=client, message_raw=bytes(envelope.data), uuid=envelope.uuid)
 
 
 def _refuse_twice(frame: bytes) -> None:

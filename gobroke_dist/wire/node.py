@@ -11,7 +11,8 @@ import msgspec
 
 from gobroke_dist.client import Client
 from gobroke_dist.errors import FrameInvalid
-from gobroke_dist.message import Message
+from gobroke_dist.message import Message, ReplyTo
+from gobroke_dist.request import ReceiptState
 
 
 class Sender(msgspec.Struct, array_like=True, frozen=True):
@@ -24,8 +25,8 @@ class Sender(msgspec.Struct, array_like=True, frozen=True):
 class Deliver(msgspec.Struct, tag="d", array_like=True, frozen=True):
     """Deliver to these clients, or with ``to`` None to all but ``exclude``.
 
-    ``origin`` is the node whose own clients have it already; ``moved`` says that it followed its client here. Who comes
-    back has had it then.
+    ``origin`` is the node whose own clients have it already; ``moved`` says that it followed its client here, who has
+    had it if it has come back; ``reply_to`` is where the client's answer goes, if it is asked for one.
     """
 
     uuid: str
@@ -36,16 +37,19 @@ class Deliver(msgspec.Struct, tag="d", array_like=True, frozen=True):
     exclude: str | None = None
     moved: bool = False
     origin: str = ""
+    reply_to: ReplyTo | None = None
 
     def message(self) -> Message:
         """The message to hand to the local sessions."""
-        return Message(
+        message = Message(
             uuid=self.uuid,
             from_client=Client(uuid=self.sender.client) if self.sender.client else None,
             from_logic=self.sender.logic,
             message_raw=self.raw,
             metadata=self.metadata,
         )
+        message.reply_to = self.reply_to
+        return message
 
 
 class Close(msgspec.Struct, tag="c", array_like=True, frozen=True):
@@ -63,7 +67,27 @@ class Closed(msgspec.Struct, tag="k", array_like=True, frozen=True):
     done: bool
 
 
-Envelope = Deliver | Close | Closed
+class Answer(msgspec.Struct, tag="a", array_like=True, frozen=True):
+    """The answer to a request of this node. With ``failure``, a word that says why, there is none to come."""
+
+    request: str
+    sender: Sender
+    raw: bytes
+    failure: str = ""
+
+
+class Receipt(msgspec.Struct, tag="r", array_like=True, frozen=True):
+    """What has become of a message of this client; ``moved`` as of ``Deliver``."""
+
+    client: str
+    uuid: str
+    logic: str
+    state: ReceiptState
+    reason: str = ""
+    moved: bool = False
+
+
+Envelope = Deliver | Close | Closed | Answer | Receipt
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Envelope] = msgspec.msgpack.Decoder(Envelope)
@@ -93,7 +117,17 @@ def read_delivery(data: bytes) -> Deliver | None:
 
 def deliver(message: Message, to: list[str], *, moved: bool = False) -> bytes:
     """The bytes that carry ``message`` to these clients of another node."""
-    return encode(Deliver(message.uuid, _sender(message), message.message_raw, message.metadata, to, moved=moved))
+    return encode(
+        Deliver(
+            message.uuid,
+            _sender(message),
+            message.message_raw,
+            message.metadata,
+            to,
+            moved=moved,
+            reply_to=message.reply_to,
+        )
+    )
 
 
 def deliver_to_all(message: Message, *, exclude: str | None, origin: str) -> bytes:

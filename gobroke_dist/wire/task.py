@@ -10,7 +10,7 @@ from typing import Any
 
 from gobroke_dist.client import Client
 from gobroke_dist.errors import FrameInvalid
-from gobroke_dist.message import Message
+from gobroke_dist.message import Message, ReplyTo
 
 
 def to_kwargs(message: Message, key: str | None) -> dict[str, Any]:
@@ -31,6 +31,10 @@ def to_kwargs(message: Message, key: str | None) -> dict[str, Any]:
         body["from_logic"] = message.from_logic
     if message.from_client is not None:
         body["from_client"] = _sender(message.from_client)
+    if message.reply_to is not None:
+        body["reply_to"] = list(message.reply_to)
+    if message.receipt:
+        body["receipt"] = True
     return {"message": body}
 
 
@@ -49,7 +53,7 @@ def from_kwargs(logic: str, kwargs: dict[str, Any], *, uuid: str | None = None) 
         body = kwargs["message"]
         raw = body["text"].encode("utf-8") if "text" in body else b64decode(body["base64"], validate=True)
         client = body.get("from_client")
-        return Message(
+        message = Message(
             to_logic=logic,
             to_client=body.get("to_client", ()),
             uuid=body.get("uuid", uuid),
@@ -58,8 +62,21 @@ def from_kwargs(logic: str, kwargs: dict[str, Any], *, uuid: str | None = None) 
             from_logic=body.get("from_logic"),
             from_client=Client(**client) if client else None,
         )
+        message.reply_to = reply_to(body)
+        return message
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise FrameInvalid(f"queue {logic!r} holds something that is no message of it: {error!r}") from None
+
+
+def reply_to(body: dict[str, Any]) -> ReplyTo | None:
+    """Where an answer goes, if one is wanted. Raises ``TypeError`` or ``ValueError`` for anything else."""
+    given = body.get("reply_to")
+    if given is None:
+        return None
+    node, request = given
+    if not isinstance(node, str) or not isinstance(request, str):
+        raise TypeError("reply_to must be two texts")
+    return ReplyTo(node, request)
 
 
 def _sender(client: Client) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from gobroke_dist.client import Client
 from gobroke_dist.errors import ClientAlreadyExists, NotRunning, RedisUnavailable
 from gobroke_dist.registry import Member, Registry
 from tests.backends.places import Place
+from tests.eventually import eventually
 
 
 async def joined(place: Place, node: str) -> Registry:
@@ -88,6 +89,50 @@ async def test_c2_a_second_connection_is_rejected(place: Place) -> None:
     with pytest.raises(ClientAlreadyExists):
         await here.register(client("ann", 'n"1', "s3"))
     assert (await there.locate(["ann"]))["ann"].session == "s1"
+
+
+async def test_c2_a_session_takes_the_place_of_the_one_that_is_known_and_tells_its_node(place: Place) -> None:
+    """The older session's node hears of it ahead of all that is sent afterwards; a second call changes nothing."""
+    here, there = await joined(place, 'n"1'), await joined(place, "n2")
+    heard: list[bytes] = []
+    bus, sender = place.bus(), place.bus()
+    await bus.open('n"1', lambda data, reply: heard.append(data))
+    older, newer = client("ann", 'n"1'), client("ann", "n2", "s2")
+    await here.register(older)
+    for _ in range(2):
+        assert await there.replace(older, newer, b"news")
+    await sender.publish('n"1', b"later")
+    await eventually(lambda: b"later" in heard, within=5)
+    assert heard == [b"news", b"later"]
+    assert (await here.locate(["ann"]))["ann"].session == "s2"
+    assert await here.count() == 1
+    assert not await here.unregister(older)
+    with pytest.raises(ClientAlreadyExists):
+        await here.register(older)
+    await bus.close()
+
+
+async def test_c2_a_session_that_is_not_the_one_known_is_not_replaced(place: Place) -> None:
+    here, there = await joined(place, "n1"), await joined(place, "n2")
+    older, newer, last = client("ann", "n1"), client("ann", "n2", "s2"), client("ann", "n1", "s3")
+    assert not await there.replace(older, newer, b"news")
+    await here.register(older)
+    assert await there.replace(older, newer, b"news")
+    assert not await here.replace(older, last, b"news")
+    assert (await here.locate(["ann"]))["ann"].session == "s2"
+    assert await here.replace(newer, last, b"news")
+    assert (await here.locate(["ann"]))["ann"].session == "s3"
+
+
+async def test_c2_a_client_that_was_replaced_does_not_go_with_its_old_node(place: Place) -> None:
+    here, there = await joined(place, "n1"), await joined(place, "n2")
+    older = client("ann", "n1")
+    await here.register(older)
+    assert await there.replace(older, client("ann", "n2", "s2"), b"news")
+    await here.leave()
+    assert (await there.locate(["ann"]))["ann"].node == "n2"
+    with pytest.raises(RedisUnavailable):
+        await here.replace(client("ann", "n2", "s2"), client("ann", "n1", "s3"), b"news")
 
 
 async def test_c2_registering_the_same_session_again_refreshes_it(place: Place) -> None:

@@ -31,6 +31,25 @@ class Fragile(LogicBase):
         raise ValueError("as it always does")
 
 
+class Oracle(LogicBase):
+    """Answers with its process."""
+
+    logic_type = LogicType.WORKER
+
+    def run_logic(self, message: Message) -> None:
+        self.reply(message, os.getpid())
+
+
+class Pilgrim(LogicBase):
+    """Asks the oracle, and answers with both processes."""
+
+    logic_type = LogicType.WORKER
+
+    async def run_logic(self, message: Message) -> None:
+        answer = await self.request(Message(to_logic="oracle"), timeout=10)
+        await self.reply(message, [os.getpid(), answer.json()])
+
+
 class Marking(Middleware):
     """Dramatiq middleware, added while the module is loaded."""
 
@@ -46,3 +65,5 @@ broke.broker.add_middleware(Marking())
 broke.add_logic(Answer("inline", LogicType.DISPATCHED))
 broke.add_logic(Fragile())
 broke.add_logic(Answer("queued", LogicType.WORKER))
+broke.add_logic(Oracle())
+broke.add_logic(Pilgrim())

@@ -83,6 +83,30 @@ async def _ask(address: str, logic: str) -> str:
         return answer
 
 
+async def test_c11_requests_cross_processes_whichever_program_runs_the_workers(redis_url: str, prefix: str) -> None:
+    """A client of an edge asks a worker, which asks a worker; one is ours, one is stock Dramatiq's."""
+    environment = {"GOBROKE_REDIS_URL": redis_url, "GOBROKE_PREFIX": prefix}
+    with (
+        process("gobroke_dist.cli", "edge", APP, says=r"ws://\S+", **environment) as (edge, said),
+        process("gobroke_dist.cli", "worker", APP, "-Q", "pilgrim", says="worker is ready", **environment),
+        process(
+            *("dramatiq", APP, "-p", "1", "-t", "2", "-Q", "oracle"),
+            says="is ready for action",
+            says_then="processing",
+            **environment,
+        ),
+    ):
+        address = re.search(r"ws://[^\s,]+", said)
+        assert address is not None
+        async with aiohttp.ClientSession() as session, session.ws_connect(address[0]) as socket:
+            assert (await socket.receive_json(timeout=5))["type"] == "welcome"
+            await socket.send_str(json.dumps({"to_logic": "pilgrim", "data": None, "uuid": "q1", "ask": 20}))
+            reply = await socket.receive_json(timeout=25)
+        assert (reply["type"], reply["uuid"]) == ("reply", "q1")
+        pilgrim, oracle = reply["data"]
+        assert len({pilgrim, oracle, edge.pid}) == 3
+
+
 async def test_o7_no_payload_is_logged_even_at_debug_level(redis_url: str, prefix: str) -> None:
     """What a client sends shows in no line of an edge or a worker, though its handler fails and all is logged."""
     environment = {"GOBROKE_REDIS_URL": redis_url, "GOBROKE_PREFIX": prefix, "GOBROKE_LOG_LEVEL": "debug"}

@@ -142,6 +142,25 @@ async def test_c2_a_uuid_registers_once(letters: Letters) -> None:
         await letters.register(Client(uuid="alice"))
 
 
+async def test_c2_what_an_older_connection_does_is_not_done_to_its_successor(
+    letters: Letters, gateway: FakeGateway
+) -> None:
+    """The node has let a second connection of alice in; the first one leaves, and only the first."""
+    older, newer = Client(uuid="alice"), Client(uuid="alice")
+    await letters.register(older)
+    [session] = gateway.hub
+    gateway.hub.step_aside(session)
+    await letters.register(newer)
+    await letters.unregister(older)
+    assert gateway.disconnected == []
+    with pytest.raises(ClientDoesNotExist):
+        await Incoming(letters._find, gateway).put(Message(from_client=older))
+    session.close(CloseCode.REPLACED)
+    await eventually(lambda: gateway.disconnected == [session])
+    await letters.unregister(newer)
+    assert len(gateway.hub) == 0
+
+
 async def test_a_client_that_the_node_refuses_is_not_kept(letters: Letters, gateway: FakeGateway) -> None:
     gateway.refuse = ClientAlreadyExists("alice", "n2")
     with pytest.raises(ClientAlreadyExists):

@@ -12,15 +12,18 @@ import redis
 from dramatiq.broker import MessageProxy
 from dramatiq.middleware import SkipMessage
 
-from gobroke_dist.message import Message
+from gobroke_dist.keys import ClusterKeys
+from gobroke_dist.message import Message, ReplyTo
 from gobroke_dist.settings import Settings
+from gobroke_dist.tasks.actors import to_dramatiq
 from gobroke_dist.tasks.broker import OrderedBroker
 from gobroke_dist.tasks.delivery import Delivered
 from gobroke_dist.tasks.key_control import KeyControl
 from gobroke_dist.tasks.transaction import Transaction
+from gobroke_dist.wire import node as wire
 from tests.eventually import eventually_sync
 from tests.tasks.conftest import Chat, Journal, declare, working
-from tests.tasks.sending import send
+from tests.tasks.sending import send, task
 
 Crash = Callable[..., list[Delivered]]
 
@@ -99,6 +102,22 @@ def test_w10_a_message_whose_process_dies_starts_as_often_as_it_may_and_is_dead(
         eventually_sync(lambda: journal.of("k") == [1])
     dead = json.loads(broker.client.hget(broker.keys("chat").dead_messages, "killer"))["options"]
     assert (dead["dead_reason"], dead["attempts"]) == ("crashed", limit)
+
+
+def test_c11_who_asked_hears_that_the_process_died(
+    broker: OrderedBroker, crash: Crash, declared: dict[str, object]
+) -> None:
+    """In the step that makes the request a dead letter: it is the one datum on the requester's channel."""
+    declared["max_attempts"] = 1
+    request = task("k", 0)
+    request.message.reply_to = ReplyTo("edge-1", "r1")
+    broker.enqueue(to_dramatiq(request))
+    crash(starts=lambda _: True)
+    declare(broker, lambda *_: None, Chat(**declared))
+    with working(broker):
+        eventually_sync(lambda: broker.client.zcard(broker.keys("chat").dead))
+    [(_, fields)] = broker.client.xrange(ClusterKeys(broker.settings.prefix).channel("edge-1").log)
+    assert wire.decode(fields[b"d"]) == wire.Answer("r1", wire.Sender(None, "chat"), b"", "crashed")
 
 
 def test_w10_a_message_at_its_last_attempt_that_did_not_start_is_not_given_up(

@@ -44,6 +44,12 @@ class ByMethod(LogicBase):
             self.remove_client(message.from_client)
 
 
+class Asking(LogicBase):
+    async def run_logic(self, message: Message) -> None:
+        answer: Message = await self.request(Message(to_logic="by-method"), timeout=2)
+        await self.reply(message, answer.json())
+
+
 class ByLambda(LogicBase):
     order_by = lambda message: message.uuid if message.from_client else None  # noqa: E731 - as users write it
 

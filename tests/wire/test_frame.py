@@ -9,7 +9,8 @@ import pytest
 
 from gobroke_dist.client import Client
 from gobroke_dist.errors import FrameInvalid, LogicDoesNotExist, PayloadInvalid
-from gobroke_dist.message import Message
+from gobroke_dist.message import Message, ReplyTo
+from gobroke_dist.request import ClientReply, ClientRequest, Receipt
 from gobroke_dist.wire.frame import MAX_RECIPIENTS, JSONProtocol, RawProtocol
 
 PROTOCOL = JSONProtocol()
@@ -52,6 +53,48 @@ def test_a_message_without_a_uuid_gets_one() -> None:
     assert decode(b'{"to_client":["bob","eve"],"data":1}').uuid
 
 
+def test_c11_a_frame_that_asks_is_a_request_of_one_logic() -> None:
+    for to_logic in (b'"chat"', b'["chat"]'):
+        request = decode(b'{"to_logic":' + to_logic + b',"data":1,"uuid":"m1","ask":5}')
+        assert isinstance(request, ClientRequest)
+        assert (request.to_logic, request.timeout, request.uuid) == (("chat",), 5, "m1")
+
+
+def test_c11_a_frame_that_answers_names_the_request() -> None:
+    reply = decode(b'{"reply":"r1","data":{"a": 1},"uuid":"m1"}')
+    assert isinstance(reply, ClientReply)
+    assert (reply.request, reply.message_raw, reply.uuid) == ("r1", b'{"a": 1}', "m1")
+    assert (reply.to_logic, reply.to_client) == ((), ())
+
+
+def test_c11_a_request_to_a_client_shows_its_id_and_an_answer_the_uuid_that_it_answers() -> None:
+    request = Message(message_raw=b"1", uuid="m1")
+    request.reply_to = ReplyTo("edge-1", "r1")
+    assert shown(request) == {"type": "message", "uuid": "m1", "data": 1, "reply_to": "r1"}
+    answers = [
+        json.loads(PROTOCOL.encode_reply(Message(message_raw=raw, uuid="m1"))) for raw in (b"[1]", b"x", b"\xff")
+    ]
+    assert answers == [
+        {"type": "reply", "uuid": "m1", "data": [1]},
+        {"type": "reply", "uuid": "m1", "text": "x"},
+        {"type": "reply", "uuid": "m1", "base64": "/w=="},
+    ]
+
+
+def test_c11_a_frame_may_ask_for_receipts_and_a_receipt_is_a_frame() -> None:
+    for ask in (b"", b',"ask":5'):
+        assert decode(b'{"to_logic":"chat","data":1,"receipt":true' + ask + b"}").receipt
+    assert not decode(b'{"to_logic":"chat","data":1,"receipt":false}').receipt
+    assert json.loads(PROTOCOL.encode_receipt(Receipt("m1", "chat", "dead", "attempts"))) == {
+        "type": "receipt",
+        "uuid": "m1",
+        "logic": "chat",
+        "state": "dead",
+        "reason": "attempts",
+    }
+    assert "reason" not in json.loads(PROTOCOL.encode_receipt(Receipt("m1", "chat", "done")))
+
+
 DEEP = 100_000
 HOSTILE = [
     # frame, field, what the text says
@@ -87,6 +130,24 @@ HOSTILE = [
     (b'{"data":1,"to_logic":"a","uuid":7}', "uuid", "Expected `str | null`"),
     (b'{"data":1,"to_logic":"a","uuid":"' + b"x" * 129 + b'"}', "uuid", "length <= 128"),
     (b'{"data":1,"to_logic":"a","metadata":[]}', "metadata", "Expected `object | null`"),
+    (b'{"data":1,"to_logic":"a","ask":0}', "ask", "> 0"),
+    (b'{"data":1,"to_logic":"a","ask":3601}', "ask", "<= 3600"),
+    (b'{"data":1,"to_logic":"a","ask":true}', "ask", "Expected `float | null`"),
+    (b'{"data":1,"to_logic":"a","ask":"5"}', "ask", "Expected `float | null`"),
+    (b'{"data":1,"to_logic":["a","b"],"ask":5}', "ask", "one logic"),
+    (b'{"data":1,"to_logic":"a","to_client":"b","ask":5}', "ask", "one logic"),
+    (b'{"data":1,"to_client":"b","ask":5}', "ask", "one logic"),
+    (b'{"data":1,"reply":""}', "reply", "length >= 1"),
+    (b'{"data":1,"reply":7}', "reply", "Expected `str | null`"),
+    (b'{"reply":"r"}', "data", "missing required field"),
+    (b'{"data":1,"reply":"r","to_logic":"a"}', "reply", "at most a uuid"),
+    (b'{"data":1,"reply":"r","to_client":"b"}', "reply", "at most a uuid"),
+    (b'{"data":1,"reply":"r","metadata":{}}', "reply", "at most a uuid"),
+    (b'{"data":1,"reply":"r","ask":5}', "reply", "at most a uuid"),
+    (b'{"data":1,"reply":"r","receipt":true}', "reply", "at most a uuid"),
+    (b'{"data":1,"to_logic":"a","receipt":1}', "receipt", "Expected `bool`"),
+    (b'{"data":1,"to_logic":"a","receipt":["done"]}', "receipt", "Expected `bool`"),
+    (b'{"data":1,"reply":"r","reply":"s"}', "reply", "twice"),
     (b'{"data":1,"to_client":[' + b",".join([b'"u"'] * (MAX_RECIPIENTS + 1)) + b"]}", "to_client", "length <= 1000"),
 ]
 

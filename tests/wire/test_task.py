@@ -7,7 +7,7 @@ import pytest
 
 from gobroke_dist.client import Client
 from gobroke_dist.errors import FrameInvalid
-from gobroke_dist.message import Message
+from gobroke_dist.message import Message, ReplyTo
 from gobroke_dist.wire.task import from_kwargs, to_kwargs
 
 
@@ -27,8 +27,9 @@ def test_everything_else_comes_back() -> None:
     message = Message(
         to_client=["bob", "eve"], from_client=sender, from_logic="other", message_raw="hi", metadata={"x": [1, None]}
     )
+    message.reply_to = ReplyTo("edge-1", "r1")
     got = back(message)
-    for name in ("uuid", "to_client", "from_logic", "message_raw", "metadata"):
+    for name in ("uuid", "to_client", "from_logic", "message_raw", "metadata", "reply_to"):
         assert getattr(got, name) == getattr(message, name)
     assert got.from_client is not None
     assert (got.from_client.node, got.from_client.session, got.from_client.metadata) == ("n1", "s1", {"a": 1})
@@ -45,7 +46,11 @@ def test_the_form_of_the_first_version_is_read_as_well() -> None:
     assert old.from_client == Client("ann")
 
 
-@pytest.mark.parametrize("kwargs", [{}, {"message": 7}, {"message": {}}, {"message": {"base64": "?"}}, {"message": []}])
+@pytest.mark.parametrize(
+    "kwargs",
+    [{}, {"message": 7}, {"message": {}}, {"message": {"base64": "?"}}, {"message": []}]
+    + [{"message": {"text": "", "reply_to": wrong}} for wrong in ("r", 7, ["edge-1"], ["edge-1", 7], [None, "r"])],
+)
 def test_something_else_is_refused_with_its_queue(kwargs: dict[str, Any]) -> None:
     with pytest.raises(FrameInvalid, match="'chat'"):
         from_kwargs("chat", kwargs, uuid="u")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
@@ -11,7 +10,6 @@ from gobroke_dist.backends.memory.cluster import MemoryCluster
 from gobroke_dist.bus import Arrival, Missed, Published, Receiver
 
 T = TypeVar("T")
-log = logging.getLogger(__name__)
 
 
 class MemoryBus:
@@ -37,11 +35,10 @@ class MemoryBus:
         moved = tuple(uuid for uuid in to if self._cluster.home_of(uuid) != node)
         if moved:
             return _known(Published(False, moved))
-        return _known(Published(self._send(node, Arrival(data, self._cluster.send(node, data)))))
+        return _known(Published(self._cluster.send(node, data)))
 
     def broadcast(self, data: bytes) -> Awaitable[int]:
-        number = self._cluster.send(None, data)
-        return _known(sum(self._send(node, Arrival(data, number)) for node in tuple(self._cluster.receivers)))
+        return _known(self._cluster.send_to_all(data))
 
     async def replay(self, node: str | None, since: int, until: int) -> Missed | None:
         log = self._cluster.log
@@ -56,7 +53,7 @@ class MemoryBus:
             if not answer.done():
                 answer.set_result(data)
 
-        if not self._send(node, Arrival(data, reply=reply)):
+        if not self._cluster.hand(node, Arrival(data, reply=reply)):
             raise TimeoutError(f"nobody listens on node {node!r}")
         async with asyncio.timeout(timeout):
             return await answer
@@ -65,21 +62,6 @@ class MemoryBus:
         await asyncio.sleep(0)
         if self._node is not None:
             self._cluster.receivers.pop(self._node, None)
-
-    def _send(self, node: str, arrival: Arrival) -> bool:
-        listens = node in self._cluster.receivers
-        if listens:
-            asyncio.get_running_loop().call_soon(self._deliver, node, arrival)
-        return listens
-
-    def _deliver(self, node: str, arrival: Arrival) -> None:
-        receive = self._cluster.receivers.get(node)
-        if receive is None:
-            return
-        try:
-            receive(arrival)
-        except Exception:
-            log.exception("the receiver of node %s raised", node)
 
 
 def _known(value: T) -> asyncio.Future[T]:

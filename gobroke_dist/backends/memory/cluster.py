@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections import deque
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from gobroke_dist.bus import Receiver
+from gobroke_dist.bus import Arrival, Receiver
 from gobroke_dist.clock import Clock, SystemClock
 from gobroke_dist.registry import Home, Member
 
 LOG_LENGTH = 10_000
 """How many data are kept."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -78,6 +82,36 @@ class MemoryCluster:
         lease = self.leases.get(node)
         return lease is not None and lease.end > self.clock.monotonic()
 
+    def send(self, node: str, data: bytes) -> bool:
+        """Keep a datum for a node, and hand it over. Returns whether the node listens."""
+        return self.hand(node, Arrival(data, self._keep(node, data)))
+
+    def send_to_all(self, data: bytes) -> int:
+        """The same for all nodes. Returns how many listen."""
+        arrival = Arrival(data, self._keep(None, data))
+        return sum(self.hand(node, arrival) for node in tuple(self.receivers))
+
+    def hand(self, node: str, arrival: Arrival) -> bool:
+        """Hand a datum to a node in the next turn of the event loop. Returns whether the node listens."""
+        listens = node in self.receivers
+        if listens:
+            asyncio.get_running_loop().call_soon(self._deliver, node, arrival)
+        return listens
+
+    def _keep(self, node: str | None, data: bytes) -> int:
+        self.number += 1
+        self.log.append(Sent(self.number, node, data))
+        return self.number
+
+    def _deliver(self, node: str, arrival: Arrival) -> None:
+        receive = self.receivers.get(node)
+        if receive is None:
+            return
+        try:
+            receive(arrival)
+        except Exception:
+            log.exception("the receiver of node %s raised", node)
+
     def forget(self, node: str, window: float) -> None:
         """Remove a member with its clients; those that may come back are away for ``window`` seconds."""
         self.leases.pop(node, None)
@@ -99,9 +133,3 @@ class MemoryCluster:
         """The node that a client is on, or is waited for."""
         known = self.clients.get(uuid) or self.waited_for(uuid)
         return known.node if known else None
-
-    def send(self, node: str | None, data: bytes) -> int:
-        """Keep a datum for a node, or for all. Returns its number."""
-        self.number += 1
-        self.log.append(Sent(self.number, node, data))
-        return self.number

@@ -53,8 +53,7 @@ class MemoryRegistry:
 
     async def register(self, client: Client) -> None:
         client.uuid.encode()  # what is no proper text can't be stored anywhere else either
-        if not self._cluster.living(client.node):
-            raise RedisUnavailable(f"the lease of {client.node} has run out; it is renewed soon")
+        self._require_lease(client)
         known = self._living_client(client.uuid)
         if known is not None and (known.node, known.session) != (client.node, client.session):
             raise ClientAlreadyExists(client.uuid, known.node)
@@ -63,6 +62,16 @@ class MemoryRegistry:
         if not before or (before.node, before.session) != (client.node, client.session):
             self._cluster.kept.pop(client.uuid, None)
         self._write(client, encode(client))
+
+    async def replace(self, older: Client, client: Client, news: bytes) -> bool:
+        self._require_lease(client)
+        if not self._is_known(client):
+            if not self._is_known(older):
+                return False
+            self._cluster.send(older.node, news)
+            self._cluster.kept.pop(client.uuid, None)
+        self._write(client, encode(client))
+        return True
 
     async def unregister(self, client: Client) -> bool:
         if not self._is_known(client):
@@ -122,6 +131,10 @@ class MemoryRegistry:
         if self._member is None:
             raise NotRunning("renewing a lease")
         return self._member
+
+    def _require_lease(self, client: Client) -> None:
+        if not self._cluster.living(client.node):
+            raise RedisUnavailable(f"the lease of {client.node} has run out; it is renewed soon")
 
     def _extend(self, member: Member) -> None:
         self._cluster.leases[member.node] = Lease(member, self._cluster.clock.monotonic() + self._lease)

@@ -21,9 +21,9 @@ from gobroke_dist.registry import Home, Member, Page, Position, Return
 
 T = TypeVar("T")
 
-_RENEW, _LEAVE, _SWEEP, _MEMBERS, _REGISTER, _UNREGISTER, _UPDATE, _LOCATE, _PAGE = (
+_RENEW, _LEAVE, _SWEEP, _MEMBERS, _REGISTER, _REPLACE, _UNREGISTER, _UPDATE, _LOCATE, _PAGE = (
     load(__package__, name)
-    for name in ("renew", "leave", "sweep", "members", "register", "unregister", "update", "locate", "page")
+    for name in ("renew", "leave", "sweep", "members", "register", "replace", "unregister", "update", "locate", "page")
 )
 _KEEP, _SUSPEND, _COME_BACK, _FORGET_AWAY = (
     load(__package__, name) for name in ("keep", "suspend", "come_back", "forget_away")
@@ -44,6 +44,7 @@ class RedisRegistry:
         lease: seconds.
         window: seconds in which a client may come back.
         pending_limit: calls that may wait to be sent; one more is refused.
+        kept: how many data for a node its log keeps, and for how many milliseconds.
     """
 
     def __init__(
@@ -54,8 +55,10 @@ class RedisRegistry:
         *,
         window: float = 120.0,
         pending_limit: int = 10_000,
+        kept: tuple[int, int] = (10_000, 120_000),
     ) -> None:
         self._keys = keys
+        self._kept = kept
         self._lease_ms = int(lease * 1000)
         self._window_ms = int(window * 1000)
         self._line = Line(redis, name="the registry", limit=pending_limit, repeat=True)
@@ -94,8 +97,16 @@ class RedisRegistry:
         outcome, *where = await self._run(_REGISTER, keys, args)
         if outcome == b"taken":
             raise ClientAlreadyExists(client.uuid, where[0].decode())
-        if outcome == b"expired":
-            raise RedisUnavailable(f"the lease of {client.node} has run out; it is renewed soon")
+        _require_lease(client, outcome)
+
+    async def replace(self, older: Client, client: Client, news: bytes) -> bool:
+        channel = self._keys.channel(older.node)
+        keys = [*self._client_keys, *map(self._keys.node_clients, (client.node, older.node))]
+        args: list[Word] = [client.node, client.uuid, encode(client), head(client), last_message_ms(client)]
+        args += (head(older), channel.field, channel.name, *self._kept, news)
+        outcome = await self._run(_REPLACE, [*keys, self._keys.posts, channel.log, self._keys.secrets], args)
+        _require_lease(client, outcome)
+        return bool(outcome == b"replaced")
 
     async def unregister(self, client: Client) -> bool:
         keys = [self._keys.clients, self._keys.last_messages, self._keys.node_clients(client.node)]
@@ -199,6 +210,11 @@ def _homes(lines: bytes) -> list[Home]:
 def _hashed(secret: bytes) -> str:
     """Who reads Redis' data can't come back as somebody else."""
     return sha256(secret).hexdigest()
+
+
+def _require_lease(client: Client, outcome: bytes) -> None:
+    if outcome == b"expired":
+        raise RedisUnavailable(f"the lease of {client.node} has run out; it is renewed soon")
 
 
 def _as_it_is(reply: Any) -> Any:

@@ -44,6 +44,12 @@ class OperationsHere:
     def remove_client(self, client: Client | str) -> Any:
         return self._call(lambda here: here.remove_client(client))
 
+    def request(self, message: Message, timeout: float = 5.0) -> Any:
+        return self._call(lambda here: here.request(message, timeout))
+
+    def reply(self, message: Message, data: Any = None, *, sender: str | None = None) -> Any:
+        return self._call(lambda here: here.reply(message, data, sender=sender))
+
     def _call(self, ask: Callable[[Operations], Any]) -> Any:
         try:
             asyncio.get_running_loop()

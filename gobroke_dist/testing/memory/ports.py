@@ -46,6 +46,10 @@ class CutRegistry:
         await self._way.check()
         await self._inner.register(client)
 
+    async def replace(self, older: Client, client: Client, news: bytes) -> bool:
+        await self._way.check()
+        return await self._inner.replace(older, client, news)
+
     async def unregister(self, client: Client) -> bool:
         await self._way.check()
         return await self._inner.unregister(client)
