@@ -77,7 +77,7 @@ class Returns:
 
     async def keep(self, session: Session) -> None:
         """After its registration was renewed: Redis may have lost that it may come back."""
-        if session.secret:
+        if session.epoch:  # it has begun
             position = await self._runtime.registry.keep(session.client, session.secret)
             if position is not None and position.epoch != session.epoch:
                 self._give_up(session)

@@ -96,7 +96,7 @@ async def test_c2_a_session_takes_the_place_of_the_one_that_is_known_and_tells_i
     here, there = await joined(place, 'n"1'), await joined(place, "n2")
     heard: list[bytes] = []
     bus, sender = place.bus(), place.bus()
-    await bus.open('n"1', lambda data, reply: heard.append(data))
+    await bus.open('n"1', lambda arrival: heard.append(arrival.data))
     older, newer = client("ann", 'n"1'), client("ann", "n2", "s2")
     await here.register(older)
     for _ in range(2):

@@ -20,7 +20,8 @@ def upgrade(
 ) -> Client:
     headers = HEADERS | {name.replace("_", "-"): value for name, value in changed.items()}
     given = [(name, value) for name, value in headers.items() if value] + list(more)
-    return accept(UpgradeRequest(method, version, given, query), None)
+    client, _ = accept(UpgradeRequest(method, version, given, query), None)
+    return client
 
 
 def refused(*query: tuple[str, str], **changed: object) -> HandshakeRefused:

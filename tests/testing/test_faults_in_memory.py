@@ -148,7 +148,7 @@ async def test_o8_c3_a_frozen_node_that_comes_back_registers_its_own_again() -> 
         cluster.thaw(0)
         assert {(await ann.receive(within=2))["data"] for _ in range(2)} == {"while frozen", "sent while frozen"}
         await cluster.advance(3)
-        assert (ben.closed, ben.close_code) == (True, CloseCode.REMOVED)
+        assert (ben.closed, ben.close_code) == (True, CloseCode.REPLACED)
         assert not moved.closed
         assert {client.uuid for client in await cluster.clients()} == {"ann", "ben", "cem"}
 

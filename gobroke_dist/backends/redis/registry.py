@@ -29,6 +29,7 @@ _KEEP, _SUSPEND, _COME_BACK, _FORGET_AWAY = (
     load(__package__, name) for name in ("keep", "suspend", "come_back", "forget_away")
 )
 _FORGOTTEN_AT_ONCE = 200
+_RENEWALS_PER_CLEANING = 10
 _HOMES = 8  # nodes between which a client may move without once getting through to the end of what it missed
 _CHUNK = 500  # clients that one script call handles, so that none holds Redis up for long
 _SWEEPS = 10  # script calls that one renewal may spend on a dead member
@@ -64,6 +65,7 @@ class RedisRegistry:
         self._line = Line(redis, name="the registry", limit=pending_limit, repeat=True)
         self._member: Member | None = None
         self._leases = 1
+        self._renewals = 0
 
     async def join(self, member: Member) -> None:
         self._member = member
@@ -77,7 +79,9 @@ class RedisRegistry:
         with contextlib.suppress(RedisUnavailable):
             if dead:
                 await self._sweep(dead, most=_SWEEPS)
-            await self._forget_away()
+            self._renewals += 1
+            if self._renewals % _RENEWALS_PER_CLEANING == 0:
+                await self._forget_away()
         return held
 
     async def leave(self) -> None:
