@@ -1,4 +1,4 @@
-"""Load while the primary is killed: messages of several keys, for handlers of both colours."""
+"""Load while the primary fails: messages of several keys, for handlers of both colours."""
 
 from __future__ import annotations
 
@@ -89,11 +89,11 @@ class Load:
 
 
 async def survives(settings: Settings, fail: Callable[[], None], failed_over: Callable[[], bool]) -> None:
-    """Kill the primary under load. Every message that was accepted has its effect, once and in order.
+    """Let the primary fail under load. Every message that was accepted has its effect, once and in order.
 
     Args:
         settings: where.
-        fail: kills the primary.
+        fail: ends the primary.
         failed_over: whether another has taken over.
     """
     effects = Effects()

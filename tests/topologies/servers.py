@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import signal
 import socket
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -84,6 +85,11 @@ class Server:
         self._process.kill()
         self._process.wait(10)
 
+    def freeze(self) -> None:
+        """SIGSTOP: its connections stay, and nothing answers, as when its machine is gone."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
     def stop(self) -> None:
         """End it, if it runs."""
         self.client.close()
@@ -129,8 +135,8 @@ def running(servers: Sequence[Server]) -> Iterator[None]:
             server.stop()
 
 
-def kill_when_replicated(primary: Server, replicas: Sequence[Server]) -> None:
-    """SIGKILL a primary at a moment at which its replicas have all that it has acknowledged.
+def bring_in_step(primary: Server, replicas: Sequence[Server]) -> None:
+    """Return at a moment at which the replicas have all that the primary has acknowledged, for it to end just then.
 
     Replication is asynchronous, and without that a few acknowledged writes may be lost, which nobody promises. So the
     primary holds back writes for that moment; whoever sends goes on sending.
@@ -140,7 +146,6 @@ def kill_when_replicated(primary: Server, replicas: Sequence[Server]) -> None:
     reached = int(primary.client.info("replication")["master_repl_offset"])
     for replica in replicas:
         eventually_sync(lambda replica=replica: int(replica.client.info("replication")["slave_repl_offset"]) >= reached)
-    primary.kill()
 
 
 class Watched:
@@ -176,7 +181,8 @@ class Watched:
 
     def fail(self) -> None:
         """Kill the primary. Its Sentinels make one of the replicas the next."""
-        kill_when_replicated(self.primary, self.replicas)
+        bring_in_step(self.primary, self.replicas)
+        self.primary.kill()
 
     def failed_over(self) -> bool:
         """Whether another is the primary."""
@@ -226,7 +232,13 @@ class Sharded:
 
     def fail(self) -> None:
         """Kill the first primary. Its replicas choose the next among them."""
-        kill_when_replicated(self.primaries[0], self.replicas)
+        bring_in_step(self.primaries[0], self.replicas)
+        self.primaries[0].kill()
+
+    def hang(self) -> None:
+        """Freeze the first primary instead."""
+        bring_in_step(self.primaries[0], self.replicas)
+        self.primaries[0].freeze()
 
     def failed_over(self) -> bool:
         """Whether another has its slots."""

@@ -34,12 +34,15 @@ async def test_c9_everything_works_in_a_cluster_on_the_node_that_has_its_slot(
         assert sizes[1:] == [0, 0]
 
 
-async def test_c9_a_cluster_goes_on_after_the_node_of_its_slot_was_killed(
-    folder: Path, settings_for: Callable[..., Settings]
+@pytest.mark.parametrize("how", ["killed", "frozen"])
+async def test_c9_a_cluster_goes_on_without_the_node_that_had_its_slot(
+    folder: Path, settings_for: Callable[..., Settings], how: str
 ) -> None:
+    """Whatever was accepted before, while and after has its effect once, in order per key."""
     servers = Sharded(folder, replicas=1)
     with servers.running():
-        await survives(settings_for(servers.url), servers.fail, servers.failed_over)
+        fail = servers.fail if how == "killed" else servers.hang
+        await survives(settings_for(servers.url), fail, servers.failed_over)
 
 
 async def test_c9_who_only_listens_follows_when_the_primary_moves_without_a_failure(

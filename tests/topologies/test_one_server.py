@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -118,6 +119,19 @@ async def test_c9_a_kept_connection_to_a_server_that_takes_no_writes_any_more_is
     client.close()
     await shuttle.close()
     await loop_client.aclose()
+
+
+@pytest.mark.parametrize("blocking", [False, True])
+def test_c9_a_server_that_stands_still_when_it_is_connected_to_is_not_waited_for(
+    settings_for: Callable[..., Settings], blocking: bool
+) -> None:
+    """Not even by who waits without a timeout once it is connected."""
+    with socket.create_server((HOST, 0)) as still:
+        settings = settings_for(f"redis://{HOST}:{still.getsockname()[1]}/0?client_name=mine", redis_timeout=0.2)
+        client = connect_sync(settings, blocking=blocking)
+        with pytest.raises(redis.TimeoutError):
+            client.connection_pool.get_connection()
+        client.close()
 
 
 def _connections(server: Server) -> set[str]:

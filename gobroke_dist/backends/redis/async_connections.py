@@ -1,4 +1,4 @@
-"""The same as ``connections``, for an event loop."""
+"""The same as ``connections``, for an event loop, where each caller bounds its waiting by itself."""
 
 from __future__ import annotations
 
@@ -60,9 +60,9 @@ class PrimaryConnection(ServerConnection):
 
     async def greet(self) -> None:
         """After the usual greeting make sure that it is a primary, as the rules for Sentinel's clients have it."""
-        await self.on_connect()
-        await self.send_command("ROLE")
         with self._primary.doubted_on_error():
+            await self.on_connect()
+            await self.send_command("ROLE")
             check_role(await self.read_response(), (self.host, self.port))
 
     @property

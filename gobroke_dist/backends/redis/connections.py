@@ -23,6 +23,20 @@ from gobroke_dist.topology import Address, Topology
 class ServerConnection(Connection):
     """To a server at a fixed address."""
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options, redis_connect_func=type(self)._greet_in_time)
+
+    def _greet_in_time(self) -> None:
+        """Who only waits has no read timeout, and a server that stands still lets itself be connected to."""
+        connected: Any = self._sock
+        connected.settimeout(self.socket_connect_timeout)
+        self.greet()
+        connected.settimeout(self.socket_timeout)
+
+    def greet(self) -> None:
+        """What is said first."""
+        self.on_connect()
+
     def read_response(self, *args: Any, **options: Any) -> Any:
         try:
             return super().read_response(*args, **options)
@@ -47,7 +61,7 @@ class PrimaryConnection(ServerConnection):
 
     def __init__(self, *, primary: Primary, **options: Any) -> None:
         self._primary = primary
-        super().__init__(**options, redis_connect_func=type(self).greet)
+        super().__init__(**options)
 
     def connect(self) -> None:
         if self._is_old:
@@ -68,9 +82,9 @@ class PrimaryConnection(ServerConnection):
 
     def greet(self) -> None:
         """After the usual greeting make sure that it is a primary, as the rules for Sentinel's clients have it."""
-        self.on_connect()
-        self.send_command("ROLE")
         with self._primary.doubted_on_error():
+            super().greet()
+            self.send_command("ROLE")
             check_role(self.read_response(), (self.host, self.port))
 
     @property
