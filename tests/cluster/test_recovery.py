@@ -239,12 +239,14 @@ async def test_c7_who_comes_too_late_is_told_so(house: House) -> None:
     await eventually(lambda: ann.got == [2])
     await ann.lose_connection()
 
+    redis = connect(house.settings)
+
     async def forgotten() -> bool:
-        redis = connect(house.settings)
         counts = [await redis.hlen(house.keys.away), await redis.zcard(house.keys.away_until)]
         return [*counts, await redis.hlen(house.keys.secrets)] == [0, 0, 0]
 
     await eventually(forgotten, within=15)
+    await redis.aclose()
 
 
 async def test_c7_never_a_part_when_the_log_has_not_kept_all(house: House) -> None:
