@@ -117,7 +117,7 @@ def test_c11_who_asked_hears_that_the_process_died(
     with working(broker):
         eventually_sync(lambda: broker.client.zcard(broker.keys("chat").dead))
     [(_, fields)] = broker.client.xrange(ClusterKeys(broker.settings.prefix).channel("edge-1").log)
-    assert wire.decode(fields[b"d"]) == wire.Answer("r1", wire.Sender(None, "chat"), b"", "crashed")
+    assert wire.decode(fields[b"d"][1:]) == wire.Answer("r1", wire.Sender(None, "chat"), b"", "crashed")
 
 
 def test_w10_a_message_at_its_last_attempt_that_did_not_start_is_not_given_up(
