@@ -68,7 +68,6 @@ def on_redis(broker: OrderedBroker) -> MakeBacking:
 
     def make(settings: Settings, lease: float, metrics: Metrics) -> Backing:
         keys = ClusterKeys(settings.prefix)
-        kept = settings.log_length, int(settings.recovery_window * 1000)
         commands = connect(settings)
         listener = connect(settings, blocking=True, beside=commands)
 
@@ -81,7 +80,7 @@ def on_redis(broker: OrderedBroker) -> MakeBacking:
             await listener.aclose()
 
         return Backing(
-            registry=RedisRegistry(commands, keys, lease, window=settings.recovery_window, kept=kept),
+            registry=RedisRegistry(commands, keys, lease, kept=settings.kept),
             bus=RedisBus(commands, listener, keys, settings, metrics),
             producer=AsyncProducer(broker, commands, settings, metrics),
             check=check,

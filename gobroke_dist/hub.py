@@ -123,7 +123,7 @@ class Hub:
         frame = frames.of(session)
         if frame is None:
             self._metrics.drop("not_encodable")
-        elif session.push_numbered(frames.number, frame) if session.recovery is not None else session.push(frame):
+        elif session.push_numbered(frames.number, frame):
             self._metrics.count("delivered")
             if frames.message.reply_to is not None:
                 session.ask(frames.message.reply_to)

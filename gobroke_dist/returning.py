@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from hmac import compare_digest
 from typing import Any, NamedTuple
 
@@ -63,11 +63,12 @@ class Returns:
         """
         assert session.recovery is not None
         token = Token.read(session.recovery.token)
-        back = await self._come_back(session, token) if session.recovery.token else None
+        secret = token.secret.encode()
+        back = await self._runtime.registry.come_back(session.client, secret) if session.recovery.token else None
         if back is None:
             await self._begin_anew(session, register)
             return
-        session.secret = token.secret.encode()
+        session.secret = secret
         missed = await self._missed(session.recovery, token, back)
         if missed is None:
             log.info("client %s comes back; what it missed is not known any more", session.client.uuid)
@@ -91,9 +92,6 @@ class Returns:
     def _give_up(self, session: Session) -> None:
         session.close(CloseCode.RECOVERY_LOST, "what was sent to this client can't be recovered; connect again")
 
-    async def _come_back(self, session: Session, token: Token) -> Return | None:
-        return await self._runtime.registry.come_back(session.client, token.secret.encode())
-
     async def _begin_anew(self, session: Session, register: Callable[[Session], Awaitable[None]]) -> None:
         await register(session)
         session.secret = secrets.token_urlsafe(_SECRET_BYTES).encode()
@@ -105,14 +103,12 @@ class Returns:
         self._welcome(session, position, None)
 
     async def _missed(self, asked: Recovery, token: Token, back: Return) -> Missed | None:
-        if token.epoch != back.position.epoch or asked.number > back.position.number:
+        if token.epoch != back.position.epoch or not back.homes[0].since <= asked.number <= back.position.number:
             return None
         ends = [*(home.since for home in back.homes[1:]), back.position.number]
         parts = [(home.node, max(home.since, asked.number), end) for home, end in zip(back.homes, ends, strict=True)]
         wanted: list[tuple[str | None, int, int]] = [part for part in parts if part[1] < part[2]]
         wanted.append((None, asked.number, back.position.number))
-        if asked.number < back.homes[0].since:
-            return None
         found = await asyncio.gather(*(self._runtime.bus.replay(*part) for part in wanted))
         whole = [part for part in found if part is not None]
         return sorted(datum for part in whole for datum in part) if len(whole) == len(found) else None
@@ -125,15 +121,7 @@ class Returns:
         recovered = missed is not None
         since = session.recovery.number if recovered and session.recovery else position.number
         welcome = protocol.encode_session(client, token=token, number=since, recovered=recovered)
-        session.begin(position.number, [welcome, *self._frames(protocol, client.uuid, missed or ())])
-
-    def _frames(self, protocol: NumberedProtocol, uuid: str, missed: Missed) -> list[bytes]:
-        frames = []
-        for number, data in missed:
-            envelope = wire.read_delivery(data)
-            if envelope is not None and _is_for(uuid, envelope):
-                frames.append(protocol.encode_numbered(envelope.message(), number))
-        return frames
+        session.begin(position.number, [welcome, *_frames(protocol, client.uuid, missed or ())])
 
     async def _end(self, session: Session, back: Return) -> None:
         """The connection that the client has given up, where another node does not know that yet."""
@@ -147,6 +135,13 @@ class Returns:
                 )
             except (BrokeError, TimeoutError) as error:
                 log.debug("node %s did not close the old connection: %s", back.node, error)
+
+
+def _frames(protocol: NumberedProtocol, uuid: str, missed: Missed) -> Iterator[bytes]:
+    for number, data in missed:
+        envelope = wire.read_delivery(data)
+        if envelope is not None and _is_for(uuid, envelope):
+            yield protocol.encode_numbered(envelope.message(), number)
 
 
 def _is_for(uuid: str, envelope: wire.Deliver) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import filterfalse
 
 from gobroke_dist import middleware, payload
 from gobroke_dist.errors import ClientDoesNotExist, LogicDoesNotExist, LogicIsPassive, MessageRejected
@@ -162,10 +163,10 @@ class Router:
 
     def _deliver_here(self, uuids: tuple[str, ...], message: Message, outlet: Outlet) -> None:
         """At once; but a client that may come back, or is away, gets all in the order of the bus, which keeps it."""
-        numbered = [uuid for uuid in uuids if not self._hub.has_unnumbered(uuid)]
-        if numbered:
-            outlet.publish(self._node, wire.deliver(message, numbered), tuple(numbered))
-        direct = [uuid for uuid in uuids if uuid not in numbered] if numbered else uuids
+        direct = tuple(filter(self._hub.has_unnumbered, uuids))
+        if len(direct) < len(uuids):
+            numbered = tuple(filterfalse(self._hub.has_unnumbered, uuids))
+            outlet.publish(self._node, wire.deliver(message, list(numbered)), numbered)
         if direct:
             self._count_gone(self._hub.deliver(message, direct))
 

@@ -240,7 +240,12 @@ class Session:
         return True
 
     def push_numbered(self, number: int, frame: bytes) -> bool:
-        """As ``push``, for what has a place in the order of all. Before ``begin`` it waits: it may be a repetition."""
+        """As ``push``, for what has a place in the order of all.
+
+        Of a client that may come back it waits for ``begin``: it may be a repetition.
+        """
+        if self.recovery is None:
+            return self.push(frame)
         if self._begun is not None:
             return number <= self._begun or self.push(frame)
         if self.ending:

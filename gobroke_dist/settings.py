@@ -115,6 +115,11 @@ class Settings(BaseSettings):
         return self.redis_url or f"unix://{quote(str(self.data_dir.absolute() / 'redis.sock'))}"
 
     @property
+    def kept(self) -> tuple[int, int]:
+        """How many messages to a node its log keeps, and for how many milliseconds."""
+        return self.log_length, int(self.recovery_window * 1000)
+
+    @property
     def namespace(self) -> str:
         """Dramatiq's namespace: the first part of every key that Dramatiq's own tools read."""
         return f"{self.prefix}:dramatiq"

@@ -80,7 +80,7 @@ class Clerk:
             worker=station.id,
             lease=station.lease.milliseconds,
             window=link.window,
-            kept=(link.settings.log_length, int(link.settings.recovery_window * 1000)),
+            kept=link.settings.kept,
             watch=self.watch,
         )
 

@@ -2,9 +2,9 @@
 
 The first byte says what it is; ``backends/redis/lua`` writes all but the second. ::
 
-    \x01 token datum                       a request: 32 hexadecimal digits name where its answer goes
-    \x02 epoch number previous \n datum    one of the channel's numbered data, and the number of the one before it
-    \x03 epoch number everyone             what the last numbers are of the node's channel and of that of all nodes
+    \x01 token datum                         a request: 32 hexadecimal digits name where its answer goes
+    \x02 epoch number previous \n flag datum  one of the channel's numbered data, and the number of the one before it
+    \x03 epoch number everyone               what the last numbers are of the node's channel and of that of all nodes
 """
 
 from __future__ import annotations
@@ -32,12 +32,19 @@ class Post(NamedTuple):
         number: grows from datum to datum.
         previous: the number of the channel's datum before this one; 0: there is none.
         data: the datum.
+        complete: those of its clients that are not there have it from elsewhere.
     """
 
     epoch: str
     number: int
     previous: int
     data: bytes
+    complete: bool = False
+
+    @classmethod
+    def of(cls, epoch: str, number: int, previous: int, body: bytes) -> Post:
+        """From what the log holds of it: ``1`` or ``0``, for complete or not, and the datum."""
+        return cls(epoch, number, previous, body[1:], body[:1] == b"1")
 
 
 class Probe(NamedTuple):
@@ -58,9 +65,9 @@ def read(payload: bytes) -> Request | Post | Probe:
     kind, rest = payload[:1], payload[1:]
     try:
         if kind == _POST:
-            head, _, data = rest.partition(b"\n")
+            head, _, body = rest.partition(b"\n")
             epoch, number, previous = head.split(b" ")
-            return Post(epoch.decode("ascii"), int(number), int(previous), data)
+            return Post.of(epoch.decode("ascii"), int(number), int(previous), body)
         if kind == _REQUEST and len(rest) >= _TOKEN:
             return Request(rest[:_TOKEN].decode("ascii"), rest[_TOKEN:])
         if kind == _PROBE:

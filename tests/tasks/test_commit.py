@@ -32,7 +32,7 @@ def listen(client: redis.Redis, prefix: str) -> redis.client.PubSub:
 def heard(subscription: redis.client.PubSub) -> list[bytes]:
     found = []
     while (message := subscription.get_message(timeout=0.1)) is not None:
-        found.append(channel.read(message["data"]).data[1:])
+        found.append(channel.read(message["data"]).data)
     return found
 
 

@@ -57,7 +57,7 @@ class RedisBus:
         self._keys = keys
         self._settings = settings
         self._metrics = metrics
-        self._kept: list[Word] = [settings.log_length, int(settings.recovery_window * 1000)]
+        self._kept = settings.kept
         # A publish that may have been carried out is not sent again: delivery is at most once.
         self._line = Line(publisher, name="the outbound buffer", limit=settings.pending_limit, repeat=False)
         self._requests = asyncio.Semaphore(_REQUESTS_AT_ONCE)
@@ -73,7 +73,7 @@ class RedisBus:
         inbox = Inbox(
             len(channels),
             partial(self._catch_up, channels),
-            lambda post: self._deliver(receive, Arrival(post.data[1:], post.number, post.data[:1] == b"1")),
+            lambda post: self._deliver(receive, Arrival(post.data, post.number, post.complete)),
             lost=lost or (lambda _: None),
             limit=self._settings.log_length,
             metrics=self._metrics,
@@ -116,7 +116,7 @@ class RedisBus:
                 if post.number > until:
                     return found
                 known = post.number
-                found.append((post.number, post.data[1:]))
+                found.append((post.number, post.data))
 
     async def request(self, node: str, data: bytes, *, timeout: float) -> bytes:
         token = uuid4().hex

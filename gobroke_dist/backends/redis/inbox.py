@@ -54,8 +54,8 @@ def read_kept(reply: Any, epoch: str = "") -> Kept:
 
 
 def _post(epoch: str, entry: bytes, fields: Sequence[bytes]) -> Post:
-    _, previous, _, data = fields
-    return Post(epoch, int(entry.partition(b"-")[0]), int(previous), data)
+    _, previous, _, body = fields
+    return Post.of(epoch, int(entry.partition(b"-")[0]), int(previous), body)
 
 
 class Inbox:

@@ -25,9 +25,7 @@ _RENEW, _LEAVE, _SWEEP, _MEMBERS, _REGISTER, _REPLACE, _UNREGISTER, _UPDATE, _LO
     load(__package__, name)
     for name in ("renew", "leave", "sweep", "members", "register", "replace", "unregister", "update", "locate", "page")
 )
-_KEEP, _SUSPEND, _COME_BACK, _FORGET_AWAY = (
-    load(__package__, name) for name in ("keep", "suspend", "come_back", "forget_away")
-)
+_KEEP, _COME_BACK, _FORGET_AWAY = (load(__package__, name) for name in ("keep", "come_back", "forget_away"))
 _FORGOTTEN_AT_ONCE = 200
 _RENEWALS_PER_CLEANING = 10
 _HOMES = 8  # nodes between which a client may move without once getting through to the end of what it missed
@@ -43,9 +41,8 @@ class RedisRegistry:
         redis: a client of ``connection.connect``.
         keys: where everything is.
         lease: seconds.
-        window: seconds in which a client may come back.
         pending_limit: calls that may wait to be sent; one more is refused.
-        kept: how many data for a node its log keeps, and for how many milliseconds.
+        kept: how many data for a node its log keeps, and for how many milliseconds: so long a client may come back.
     """
 
     def __init__(
@@ -54,14 +51,12 @@ class RedisRegistry:
         keys: ClusterKeys,
         lease: float,
         *,
-        window: float = 120.0,
         pending_limit: int = 10_000,
         kept: tuple[int, int] = (10_000, 120_000),
     ) -> None:
         self._keys = keys
         self._kept = kept
         self._lease_ms = int(lease * 1000)
-        self._window_ms = int(window * 1000)
         self._line = Line(redis, name="the registry", limit=pending_limit, repeat=True)
         self._member: Member | None = None
         self._leases = 1
@@ -113,8 +108,7 @@ class RedisRegistry:
         return bool(outcome == b"replaced")
 
     async def unregister(self, client: Client) -> bool:
-        keys = [self._keys.clients, self._keys.last_messages, self._keys.node_clients(client.node)]
-        return bool(await self._run(_UNREGISTER, [*keys, self._keys.secrets], [client.uuid, head(client)]))
+        return await self._let_go(client, 0)
 
     async def keep(self, client: Client, secret: bytes) -> Position | None:
         keys = [self._keys.clients, self._keys.secrets, self._keys.posts]
@@ -122,8 +116,7 @@ class RedisRegistry:
         return Position(found[0].decode(), found[1]) if found else None
 
     async def suspend(self, client: Client) -> bool:
-        keys = [self._keys.clients, self._keys.last_messages, self._keys.node_clients(client.node), *self._away_keys]
-        return bool(await self._run(_SUSPEND, keys, [client.uuid, head(client), self._window_ms]))
+        return await self._let_go(client, self._window_ms)
 
     async def come_back(self, client: Client, secret: bytes) -> Return | None:
         keys = [*self._client_keys, self._keys.node_clients(client.node), *self._away_keys, self._keys.posts]
@@ -159,6 +152,14 @@ class RedisRegistry:
     async def count(self) -> int:
         with _refused():
             return await self._line.call("HLEN", self._keys.clients, read=int)
+
+    async def _let_go(self, client: Client, window: int) -> bool:
+        keys = [self._keys.clients, self._keys.last_messages, self._keys.node_clients(client.node), *self._away_keys]
+        return bool(await self._run(_UNREGISTER, keys, [client.uuid, head(client), window]))
+
+    @property
+    def _window_ms(self) -> int:
+        return self._kept[1]
 
     @property
     def _client_keys(self) -> list[str]:

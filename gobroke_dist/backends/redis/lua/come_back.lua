@@ -1,3 +1,4 @@
+--#include clock whereabouts
 -- Moves a client that shows its secret to another session, from wherever it was.
 --
 -- KEYS[1]  members        ZSET  node -> lease end, ms of this server's clock
@@ -21,12 +22,9 @@
 -- Atomic: what is sent to the client before this step is in the log of where it was, what is sent after it goes to where
 --         it is; of two connections that come back at once, the later one has it.
 
-if redis.replicate_commands then redis.replicate_commands() end
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now = redis_now()
 
-local lease_end = redis.call('ZSCORE', KEYS[1], ARGV[1])
-if not lease_end or tonumber(lease_end) <= now then
+if not is_living(KEYS[1], ARGV[1], now) then
   return {'expired'}
 end
 local too_late = redis.call('ZSCORE', KEYS[7], ARGV[2])
@@ -35,7 +33,7 @@ if not stored and too_late and tonumber(too_late) > now then
   stored = redis.call('HGET', KEYS[6], ARGV[2])
 end
 local kept = redis.call('HGET', KEYS[5], ARGV[2])
-if not stored or not kept or string.sub(kept, 1, #ARGV[4]) ~= ARGV[4] then
+if not stored or not is_of(ARGV[4], kept) then
   return {'unknown'}
 end
 redis.call('HDEL', KEYS[6], ARGV[2])

@@ -1,3 +1,4 @@
+--#include clock
 -- Forgets clients that did not come back in time, and the numbers of nodes that are gone for as long: at most so many.
 --
 -- KEYS[1]  clients     HASH  uuid -> registration
@@ -12,9 +13,7 @@
 --
 -- Atomic: a client may come back between looking and removing.
 
-if redis.replicate_commands then redis.replicate_commands() end
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now = redis_now()
 
 local late = redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', now, 'LIMIT', 0, ARGV[1])
 for _, uuid in ipairs(late) do

@@ -1,4 +1,4 @@
---#include post
+--#include post whereabouts
 -- Lets a client come back who shows a secret, and says where its numbers begin. What is kept of it is the hash of its
 -- secret, and then for each node that it was on a line "number node": from which number on it was there.
 --
@@ -14,13 +14,13 @@
 -- Atomic: the client may be taken over between looking and writing.
 
 local stored = redis.call('HGET', KEYS[1], ARGV[1])
-if not stored or string.sub(stored, 1, #ARGV[2]) ~= ARGV[2] then
+if not is_of(ARGV[2], stored) then
   return {}
 end
 local known = redis.call('HMGET', KEYS[3], '#epoch', '#')
 local epoch, number = known[1] or new_epoch(KEYS[3]), known[2] or '0'
 local kept = redis.call('HGET', KEYS[2], ARGV[1])
-if not kept or string.sub(kept, 1, #ARGV[3]) ~= ARGV[3] then
+if not is_of(ARGV[3], kept) then
   redis.call('HSET', KEYS[2], ARGV[1], ARGV[3] .. '\n' .. number .. ' ' .. ARGV[4])
 end
 return { epoch, tonumber(number) }

@@ -1,3 +1,4 @@
+--#include clock whereabouts
 -- Reads the clients of some uuids, without those of dead members; if asked, with those that may come back: what is sent
 -- to them is kept where they were.
 --
@@ -13,18 +14,7 @@
 --
 -- Atomic: client, time and lease must be of one instant, and the clock is this server's.
 
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-
-local known = {}
-local function living(stored)
-  local name = string.match(stored, '^{"node":(".-"),"session":"')
-  if known[name] == nil then
-    local lease_end = redis.call('ZSCORE', KEYS[1], cjson.decode('[' .. name .. ']')[1])
-    known[name] = lease_end and tonumber(lease_end) > now
-  end
-  return known[name]
-end
+local now = redis_now()
 
 local function waited_for(uuid)
   local too_late = redis.call('ZSCORE', KEYS[6], uuid)
@@ -35,7 +25,7 @@ local found, with_away = {}, ARGV[1] == '1'
 for at = 2, #ARGV do
   local uuid = ARGV[at]
   local stored = redis.call('HGET', KEYS[2], uuid)
-  if stored and not living(stored) and not (with_away and redis.call('HEXISTS', KEYS[4], uuid) == 1) then
+  if stored and not is_on_living(KEYS[1], stored, now) and not (with_away and redis.call('HEXISTS', KEYS[4], uuid) == 1) then
     stored = false
   end
   stored = stored or (with_away and waited_for(uuid))

@@ -1,3 +1,4 @@
+--#include clock
 -- Lists the members whose lease is running.
 --
 -- KEYS[1]  members      ZSET  node -> lease end, ms of this server's clock
@@ -6,8 +7,7 @@
 --
 -- Atomic: the clock that decides must be this server's, at the instant of reading.
 
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now = redis_now()
 
 local found = {}
 for _, node in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. now, '+inf')) do

@@ -1,3 +1,4 @@
+--#include clock whereabouts
 -- Reads a part of all clients, without those of dead members.
 --
 -- KEYS[1]  members        ZSET  node -> lease end, ms of this server's clock
@@ -9,24 +10,13 @@
 --
 -- Atomic: client, time and lease must be of one instant, and the clock is this server's.
 
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-
-local known = {}
-local function living(stored)
-  local name = string.match(stored, '^{"node":(".-"),"session":"')
-  if known[name] == nil then
-    local lease_end = redis.call('ZSCORE', KEYS[1], cjson.decode('[' .. name .. ']')[1])
-    known[name] = lease_end and tonumber(lease_end) > now
-  end
-  return known[name]
-end
+local now = redis_now()
 
 local part = redis.call('HSCAN', KEYS[2], ARGV[1], 'COUNT', ARGV[2])
 local found = {}
 for i = 1, #part[2], 2 do
   local uuid, stored = part[2][i], part[2][i + 1]
-  if living(stored) then
+  if is_on_living(KEYS[1], stored, now) then
     found[#found + 1] = uuid
     found[#found + 1] = stored
     found[#found + 1] = redis.call('HGET', KEYS[3], uuid) or '0'

@@ -1,3 +1,4 @@
+--#include clock whereabouts
 -- Makes a client known, unless another session of it is on a living member.
 --
 -- KEYS[1]  members        ZSET  node -> lease end, ms of this server's clock
@@ -16,30 +17,22 @@
 --
 -- Atomic: of two nodes that register one uuid at once, one must lose.
 
-if redis.replicate_commands then redis.replicate_commands() end
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now = redis_now()
 
-local function living(node)
-  local lease_end = redis.call('ZSCORE', KEYS[1], node)
-  return lease_end and tonumber(lease_end) > now
-end
-
-if not living(ARGV[1]) then
+if not is_living(KEYS[1], ARGV[1], now) then
   return {'expired'}
 end
 local stored = redis.call('HGET', KEYS[2], ARGV[2])
-if stored and string.sub(stored, 1, #ARGV[4]) ~= ARGV[4] then
-  local name = string.match(stored, '^{"node":(".-"),"session":"')
-  local node = cjson.decode('[' .. name .. ']')[1]
-  if living(node) then
+if stored and not is_of(ARGV[4], stored) then
+  local node = node_of(stored)
+  if is_living(KEYS[1], node, now) then
     return {'taken', node}
   end
 end
 -- A node that was thought dead finds its own clients away.
-local before = stored or redis.call('HGET', KEYS[6], ARGV[2])
+local before = registration(KEYS[2], KEYS[6], ARGV[2])
 redis.call('HSET', KEYS[2], ARGV[2], ARGV[3]) -- first: a new client is refused when memory is full
-if not before or string.sub(before, 1, #ARGV[4]) ~= ARGV[4] then
+if not is_of(ARGV[4], before) then
   redis.call('HDEL', KEYS[5], ARGV[2]) -- whoever had this uuid can't come back any more
 end
 redis.call('HDEL', KEYS[6], ARGV[2])

@@ -1,3 +1,4 @@
+--#include clock whereabouts
 -- Extends a member's lease, or takes a fresh one where it had run out.
 --
 -- KEYS[1]  members      ZSET  node -> lease end, ms of this server's clock
@@ -11,17 +12,13 @@
 -- Atomic: a member that finds its lease gone must have the next one before anybody counts it as dead again. The
 -- info tells a fresh lease from the one before, so a call whose reply was lost says 0 once more when repeated.
 
-if redis.replicate_commands then redis.replicate_commands() end
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now = redis_now()
 
 -- Removes nothing. Redis at its memory limit refuses a script's first write if that may need memory, and only
 -- the first: a lease must be renewed even then.
 redis.call('ZREM', KEYS[1], '')
 
-local lease_end = redis.call('ZSCORE', KEYS[1], ARGV[1])
-local living = lease_end and tonumber(lease_end) > now
-local held = living and redis.call('HGET', KEYS[2], ARGV[1]) == ARGV[3]
+local held = is_living(KEYS[1], ARGV[1], now) and redis.call('HGET', KEYS[2], ARGV[1]) == ARGV[3]
 if not held then
   redis.call('HSET', KEYS[2], ARGV[1], ARGV[4])
 end

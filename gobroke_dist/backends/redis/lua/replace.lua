@@ -1,4 +1,4 @@
---#include post
+--#include clock post whereabouts
 -- Gives a client's place from one session to another, and tells the node of the one that loses it.
 --
 -- KEYS[1]  members        ZSET  node -> lease end, ms of this server's clock
@@ -22,22 +22,16 @@
 -- Atomic: of several that replace one session, one wins; and what is sent to the client once it is known here reaches
 -- the older session's node after the news.
 
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now = redis_now()
 
-local function is(stored, head)
-  return stored and string.sub(stored, 1, #head) == head
-end
-
-local lease_end = redis.call('ZSCORE', KEYS[1], ARGV[1])
-if not lease_end or tonumber(lease_end) <= now then
+if not is_living(KEYS[1], ARGV[1], now) then
   return 'expired'
 end
 local stored = redis.call('HGET', KEYS[2], ARGV[2])
-if is(stored, ARGV[4]) then
+if is_of(ARGV[4], stored) then
   return 'replaced'
 end
-if not is(stored, ARGV[6]) then
+if not is_of(ARGV[6], stored) then
   return 'changed'
 end
 redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])

@@ -9,7 +9,7 @@
 --       published to where it was after that.
 local moved = { 0 }
 for at = 7, #ARGV do
-    if not is_on(ARGV[6], registration(KEYS[3], KEYS[4], ARGV[at])) then
+    if not is_of(ARGV[6], registration(KEYS[3], KEYS[4], ARGV[at])) then
         moved[#moved + 1] = ARGV[at]
     end
 end

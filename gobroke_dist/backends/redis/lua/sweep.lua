@@ -1,3 +1,4 @@
+--#include clock whereabouts
 -- Removes some clients of a dead member, and the member itself with the last of them. Those that may come back are away.
 --
 -- KEYS[1]  members        ZSET  node -> lease end, ms of this server's clock
@@ -18,25 +19,19 @@
 -- Atomic: the member may come back, and a client may move, between looking and removing. Several members may
 -- sweep the same one at once.
 
-if redis.replicate_commands then redis.replicate_commands() end
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now = redis_now()
 
-local lease_end = redis.call('ZSCORE', KEYS[1], ARGV[1])
-if lease_end and tonumber(lease_end) > now then
+if is_living(KEYS[1], ARGV[1], now) then
   return 0
 end
 
 local uuids = redis.call('SPOP', KEYS[5], ARGV[3])
 for _, uuid in ipairs(uuids) do
   local stored = redis.call('HGET', KEYS[3], uuid)
-  if stored and string.sub(stored, 1, #ARGV[2]) == ARGV[2] then
+  if is_of(ARGV[2], stored) then
     redis.call('HDEL', KEYS[3], uuid)
     redis.call('HDEL', KEYS[4], uuid)
-    if redis.call('HEXISTS', KEYS[6], uuid) == 1 then
-      redis.call('HSET', KEYS[7], uuid, stored)
-      redis.call('ZADD', KEYS[8], now + tonumber(ARGV[4]), uuid)
-    end
+    wait_for(KEYS[6], KEYS[7], KEYS[8], uuid, stored, now + tonumber(ARGV[4]))
   end
 end
 if #uuids == tonumber(ARGV[3]) then

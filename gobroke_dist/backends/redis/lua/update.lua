@@ -1,3 +1,4 @@
+--#include whereabouts
 -- Writes metadata and last-message times of several clients; passes over one that is another session's by now.
 --
 -- KEYS[1]  clients        HASH  uuid -> registration
@@ -10,7 +11,7 @@
 local written = 0
 for i = 1, #ARGV, 4 do
   local stored = redis.call('HGET', KEYS[1], ARGV[i])
-  if stored and string.sub(stored, 1, #ARGV[i + 1]) == ARGV[i + 1] then
+  if is_of(ARGV[i + 1], stored) then
     if stored ~= ARGV[i + 2] then
       redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 2])
     end

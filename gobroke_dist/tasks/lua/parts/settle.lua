@@ -183,7 +183,7 @@ local function publish_to(at)
     local there, elsewhere, some = count == 0, {}, false
     for number = 1, count do
         local stored = registration(KEYS[first + 2], KEYS[first + 3], ARGV[at + 7 + number])
-        if is_on(head, stored) then
+        if is_of(head, stored) then
             there = true
         elseif stored then
             elsewhere[node_of(stored)], some = true, true
