@@ -25,7 +25,7 @@ from gobroke_dist.tasks.station import Station
 log = logging.getLogger(__name__)
 
 LAG = 4
-"""Calls under way when another is made without waiting for their answers."""
+"""Calls under way when another is made without waiting for their answers; then half of them are heard at once."""
 
 _QUICK_PREFETCH = 2
 """Times the prefetch that a process may hold of messages that are quick."""

@@ -21,7 +21,7 @@ from gobroke_dist.tasks.work_queue import WorkQueue
 
 log = logging.getLogger(__name__)
 
-AHEAD = 32
+AHEAD = 128
 """Messages of one key that a process is shown in advance."""
 
 _FEW = 2  # messages in hand: then a key is the only one, or nearly
@@ -196,7 +196,8 @@ class Trips:
         try:
             self._wire.send("exchange", *self._clerk.call_ahead(settlement))
             if self._desk.under_way > LAG:
-                self._clerk.heard(self._wire.receive())
+                while self._desk.under_way > LAG // 2:  # one read from the socket has them all, or nearly
+                    self._clerk.heard(self._wire.receive())
         except redis.RedisError as error:
             self._recover(error)
 
