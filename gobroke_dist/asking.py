@@ -199,7 +199,7 @@ class Requests:
             self.came(answer)
             return
         out = outlet or self._immediate()
-        out.publish(to.node, wire.encode(answer), ())
+        out.publish(to.node, wire.encode(answer))
         await out.settled()
 
     def fail(self, message: Message, reason: str) -> None:

@@ -12,18 +12,6 @@ Missed = Sequence[tuple[int, bytes]]
 """Data with their numbers, in order."""
 
 
-class Published(NamedTuple):
-    """What became of a datum for a node.
-
-    Attributes:
-        heard: whether the node listens at this moment; if not, it has the datum when it does again.
-        moved: clients that are not on that node any more: then nothing was published.
-    """
-
-    heard: bool
-    moved: tuple[str, ...] = ()
-
-
 class Arrival(NamedTuple):
     """A datum.
 
@@ -50,7 +38,7 @@ class Bus(Protocol):
     A node that is cut off for a time gets what it missed, in order, when it is back: what was published is kept for a
     time, up to a number of data.
 
-    ``publish`` and ``broadcast`` take their place in that order when they are called, not when they are
+    ``send``, ``publish`` and ``broadcast`` take their place in that order when they are called, not when they are
     awaited; what one turn of the event loop produces goes out in one trip.
     """
 
@@ -66,8 +54,12 @@ class Bus(Protocol):
         """
         ...
 
-    def publish(self, node: str, data: bytes, to: Sequence[str] = ()) -> Awaitable[Published]:
-        """Send to one node, if the clients ``to`` are all there, or are waited for there. See ``Published``.
+    def send(self, data: bytes, to: Sequence[str]) -> Awaitable[tuple[str, ...]]:
+        """Send to the nodes where these clients are, or are waited for: one datum for each node (contract R4).
+
+        Where they are is found in the step that sends, so a client that moves gets all in the order sent.
+
+        Returns those that are nowhere.
 
         Raises (when awaited):
             RedisUnavailable: it is not known to have been sent.
@@ -75,8 +67,12 @@ class Bus(Protocol):
         """
         ...
 
+    def publish(self, node: str, data: bytes) -> Awaitable[bool]:
+        """Send to one node. The awaitable: whether it listens; if not, it gets it when it does. Raises as ``send``."""
+        ...
+
     def broadcast(self, data: bytes) -> Awaitable[int]:
-        """Send to every open node, this one included. The awaitable: how many listen. Raises as ``publish``."""
+        """Send to every open node, this one included. The awaitable: how many listen. Raises as ``send``."""
         ...
 
     async def replay(self, node: str | None, since: int, until: int) -> Missed | None:
@@ -92,7 +88,7 @@ class Bus(Protocol):
         Raises:
             TimeoutError: no answer in time; or at once, where nobody listens.
             RedisUnavailable: it could not be sent, or its answer not be read.
-            QueueFull: as ``publish``.
+            QueueFull: as ``send``.
         """
         ...
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from typing import Protocol, cast
 
-from gobroke_dist.bus import Bus, Published
+from gobroke_dist.bus import Bus
 from gobroke_dist.dispatcher import Dispatcher
 from gobroke_dist.message import Message
 from gobroke_dist.outlet import Task
@@ -30,17 +30,22 @@ class ImmediateOutlet:
         from_client: the message is a client's own: wait for a DISPATCHED logic's slot, which is back-pressure.
     """
 
+    deferred = False
+
     def __init__(self, *, bus: Bus, producer: TaskProducer, dispatcher: Dispatcher, from_client: bool = False) -> None:
         self._bus = bus
         self._producer = producer
         self._dispatcher = dispatcher
         self._from_client = from_client
-        self._published: list[tuple[Awaitable[Published], tuple[str, ...]]] = []
+        self._sent: list[Awaitable[tuple[str, ...]]] = []
         self._accepted: list[Awaitable[object]] = []
         self._dispatched: list[tuple[str, Message]] = []
 
-    def publish(self, node: str, data: bytes, uuids: tuple[str, ...]) -> None:
-        self._published.append((self._bus.publish(node, data, uuids), uuids))
+    def send(self, data: bytes, uuids: Sequence[str]) -> None:
+        self._sent.append(self._bus.send(data, uuids))
+
+    def publish(self, node: str, data: bytes) -> None:
+        self._accepted.append(self._bus.publish(node, data))
 
     def broadcast(self, data: bytes) -> None:
         self._accepted.append(self._bus.broadcast(data))
@@ -59,14 +64,12 @@ class ImmediateOutlet:
         for logic, message in dispatched:
             await self._dispatcher.dispatch(logic, message)
         accepted, self._accepted = self._accepted, []
-        published, self._published = self._published, []
-        answers = [*accepted, *(answer for answer, _ in published)]
-        if not answers:
+        sent, self._sent = self._sent, []
+        if not accepted and not sent:
             return ()
-        results = await asyncio.gather(*answers, return_exceptions=True)
+        results = await asyncio.gather(*sent, *accepted, return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException):
                 raise result
-        outcomes = cast("list[Published]", results[len(accepted) :])
-        pairs = zip(outcomes, published, strict=True)
-        return tuple(uuid for published, (_, uuids) in pairs if published.moved for uuid in uuids)
+        gone = cast("list[tuple[str, ...]]", results[: len(sent)])
+        return tuple(uuid for uuids in gone for uuid in uuids)

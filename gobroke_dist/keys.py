@@ -76,6 +76,11 @@ class ClusterKeys:
         return f"{self.prefix}:away-until"
 
     @property
+    def places(self) -> list[str]:
+        """What the scripts read that find clients: ``parts/whereabouts.lua``, in its order."""
+        return [self.members, self.clients, self.secrets, self.away, self.away_until]
+
+    @property
     def retired(self) -> str:
         """ZSET node -> when the last client of a node that is gone was removed, in milliseconds of Redis' own clock."""
         return f"{self.prefix}:retired"

@@ -167,8 +167,7 @@ class Node:
                 self.runtime.metrics.drop("client_gone")
                 self.runtime.requests.fail(message, "client_gone")
         for uuid in located.keys() - set(here):
-            data = wire.deliver(message, [uuid], moved=True)
-            await self.runtime.bus.publish(located[uuid].node, data, (uuid,))
+            await self.runtime.bus.send(wire.deliver(message, [uuid], moved=True), [uuid])
 
     def _give(self, envelope: wire.Receipt) -> None:
         session = self.runtime.hub.get(envelope.client)

@@ -6,6 +6,7 @@ in the step that acknowledges the message being handled (contract W7).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -30,8 +31,17 @@ class Task:
 class Outlet(Protocol):
     """Takes effects in order. Made for one message, used once."""
 
-    def publish(self, node: str, data: bytes, uuids: tuple[str, ...]) -> None:
-        """Deliver to these clients, which are on another node."""
+    @property
+    def deferred(self) -> bool:
+        """Whether effects go out with a later step, so that nobody hears from it of clients that are nowhere."""
+        ...
+
+    def send(self, data: bytes, uuids: Sequence[str]) -> None:
+        """Deliver to these clients, wherever they are."""
+        ...
+
+    def publish(self, node: str, data: bytes) -> None:
+        """Bring something to one node."""
         ...
 
     def broadcast(self, data: bytes) -> None:
@@ -49,7 +59,7 @@ class Outlet(Protocol):
     async def settled(self) -> tuple[str, ...]:
         """Wait until all that was taken is accepted, or will be by a step that can't be left out.
 
-        Returns the recipients that are not where they were taken to be, and were sent nothing.
+        Returns the clients that are nowhere, as far as that is known by then.
 
         Raises:
             Unavailable: something was not accepted.

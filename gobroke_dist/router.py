@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from itertools import filterfalse
 
 from gobroke_dist import middleware, payload
 from gobroke_dist.errors import ClientDoesNotExist, LogicDoesNotExist, LogicIsPassive, MessageRejected
@@ -17,7 +16,7 @@ from gobroke_dist.registry import Registry
 from gobroke_dist.routing import Route, View, route
 from gobroke_dist.wire import node as wire
 
-_MOVES = 5  # how often a client may move while a message is on its way to it
+_SENT_AT_ONCE = 1000  # recipients that one datum names, so that no step holds Redis up for long
 
 
 class Router:
@@ -96,47 +95,25 @@ class Router:
 
     async def _route(self, message: Message, outlet: Outlet) -> None:
         types = {name: self._logics[name].logic_type for name in message.to_logic if name in self._logics}
-        found = {} if message.to_all else await self._locate(message)
-        routed = route(message, View(node=self._node, logics=types, locations=found))
+        here = {client.uuid for client in message.to_client if self._hub.has_unnumbered(client.uuid)}
+        routed = route(message, View(logics=types, here=here))
         self._refuse_bad_logics(routed)
         for_logics = [self._for_logic(name, message) for name in (*routed.dispatched, *routed.workers)]
-        self._deliver(routed, message, outlet)
+        nowhere = await self._unknown(message) if outlet.deferred else frozenset()
+        self._deliver(routed, message, outlet, nowhere)
         for name, copy in for_logics:
             if types[name] is LogicType.WORKER:
                 outlet.enqueue(Task(name, order_key(self._logics[name], copy), copy))
             else:
                 outlet.dispatch(name, copy)
-        missing = await self._send_after(message, await outlet.settled(), outlet)
-        self._report_missing(message, (*routed.missing_clients, *missing))
+        self._report_missing(message, (*nowhere, *await outlet.settled()))
 
-    async def _locate(self, message: Message) -> dict[str, str]:
-        """Where the recipients are, looked up in one trip; one that carries its node is taken at its word at first."""
-        found: dict[str, str] = {}
-        unknown: list[str] = []
-        for client in message.to_client:
-            if client.uuid in self._hub:
-                found[client.uuid] = self._node
-            elif client.node and client.node != self._node:
-                found[client.uuid] = client.node
-            else:
-                unknown.append(client.uuid)
-        if unknown:
-            located = await self._registry.locate(unknown, away=True)
-            found.update((uuid, client.node) for uuid, client in located.items())
-        return found
-
-    async def _send_after(self, message: Message, moved: tuple[str, ...], outlet: Outlet) -> tuple[str, ...]:
-        """Some were not where they were taken to be: send it to where they are. Returns who is nowhere."""
-        missing: list[str] = []
-        for _ in range(_MOVES):
-            if not moved:
-                break
-            located = await self._registry.locate(moved, away=True)
-            missing += (uuid for uuid in moved if uuid not in located)
-            for uuid, client in located.items():
-                outlet.publish(client.node, wire.deliver(message, [uuid]), (uuid,))
-            moved = await outlet.settled()
-        return (*missing, *moved)
+    async def _unknown(self, message: Message) -> frozenset[str]:
+        """Those of the recipients given by uuid that are nowhere. One that the framework named is gone at the worst."""
+        named = [] if message.to_all else [client.uuid for client in message.to_client if not client.node]
+        if not named:
+            return frozenset()
+        return frozenset(named).difference(await self._registry.locate(named, away=True))
 
     def _refuse_bad_logics(self, routed: Route) -> None:
         for name in routed.unknown_logics:
@@ -152,23 +129,17 @@ class Router:
         payload.validate(self._logics[name], copy)
         return name, copy
 
-    def _deliver(self, routed: Route, message: Message, outlet: Outlet) -> None:
+    def _deliver(self, routed: Route, message: Message, outlet: Outlet, nowhere: frozenset[str]) -> None:
         if routed.everyone:
             # Own clients get it at once, like all that goes to them: what is sent next can't overtake it (R5).
             self._hub.deliver_to_all(message, routed.exclude)
             outlet.broadcast(wire.deliver_to_all(message, exclude=routed.exclude, origin=self._node))
-        self._deliver_here(routed.local, message, outlet)
-        for node, uuids in routed.remote.items():
-            outlet.publish(node, wire.deliver(message, list(uuids)), uuids)
-
-    def _deliver_here(self, uuids: tuple[str, ...], message: Message, outlet: Outlet) -> None:
-        """At once; but a client that may come back, or is away, gets all in the order of the bus, which keeps it."""
-        direct = tuple(filter(self._hub.has_unnumbered, uuids))
-        if len(direct) < len(uuids):
-            numbered = tuple(filterfalse(self._hub.has_unnumbered, uuids))
-            outlet.publish(self._node, wire.deliver(message, list(numbered)), numbered)
-        if direct:
-            self._count_gone(self._hub.deliver(message, direct))
+        if routed.local:
+            self._count_gone(self._hub.deliver(message, routed.local))
+        elsewhere = [uuid for uuid in routed.elsewhere if uuid not in nowhere]
+        for start in range(0, len(elsewhere), _SENT_AT_ONCE):
+            part = elsewhere[start : start + _SENT_AT_ONCE]
+            outlet.send(wire.deliver(message, part), part)
 
     def _report_missing(self, message: Message, missing: Iterable[str]) -> None:
         """An unknown uuid is the sender's error. A client that the framework named, and that left since, is not."""

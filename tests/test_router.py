@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from pydantic import BaseModel
 
@@ -52,14 +54,18 @@ class Clock(LogicBase):
 
 
 class Notes:
-    """An outlet that carries nothing out."""
+    """An outlet that carries nothing out, and finds these clients nowhere."""
 
-    def __init__(self, gone: tuple[str, ...] = ()) -> None:
+    def __init__(self, gone: tuple[str, ...] = (), *, deferred: bool = False) -> None:
         self.taken: list[tuple[object, ...]] = []
+        self.deferred = deferred
         self._gone = gone
 
-    def publish(self, node: str, data: bytes, uuids: tuple[str, ...]) -> None:
-        self.taken.append(("publish", node, uuids, data))
+    def send(self, data: bytes, uuids: Sequence[str]) -> None:
+        self.taken.append(("send", tuple(uuids), data))
+
+    def publish(self, node: str, data: bytes) -> None:
+        self.taken.append(("publish", node, data))
 
     def broadcast(self, data: bytes) -> None:
         self.taken.append(("broadcast", data))
@@ -104,12 +110,12 @@ async def setting() -> Setting:
     return made
 
 
-async def test_r4_one_publish_per_node_whatever_the_number_of_clients(setting: Setting) -> None:
-    """Two clients on one node are one publish, which names both."""
+async def test_r4_one_sending_whatever_the_number_of_clients(setting: Setting) -> None:
+    """Two clients elsewhere are one sending, which names both."""
     notes = Notes()
     await setting.router.send(Message(to_client=["ben", "cid"], message_raw=b"hi", from_logic="x"), notes)
-    [(kind, node, uuids, data)] = notes.taken
-    assert (kind, node, uuids) == ("publish", "there", ("ben", "cid"))
+    [(kind, uuids, data)] = notes.taken
+    assert (kind, uuids) == ("send", ("ben", "cid"))
     envelope = wire.decode(data)  # type: ignore[arg-type]
     assert isinstance(envelope, wire.Deliver)
     assert (envelope.to, envelope.raw, envelope.sender.logic) == (["ben", "cid"], b"hi", "x")
@@ -197,7 +203,7 @@ async def test_r2_quick_messages_pass_every_logic_and_send_middleware_once(setti
     setting.router._send_middleware.append(count)
     notes = Notes()
     await setting.router.send_quickly(Message(to_client="ben", to_logic=["echo", "game"]), notes)
-    assert [taken[0] for taken in notes.taken] == ["publish"]
+    assert [taken[0] for taken in notes.taken] == ["send"]
     assert len(runs) == 1
 
 
@@ -218,11 +224,28 @@ async def test_r6_p1_an_unknown_or_passive_logic_is_the_senders_error(
 
 async def test_r6_an_unknown_client_is_the_senders_error_after_the_others_got_theirs(setting: Setting) -> None:
     """Who is connected gets the message; then the sender hears of who is not."""
-    notes = Notes()
+    notes = Notes(gone=("nobody",))
     with pytest.raises(ClientDoesNotExist, match="'nobody'"):
         await setting.router.send(Message(to_client=["ben", "nobody"], to_logic="echo"), notes)
-    assert [taken[0] for taken in notes.taken] == ["publish", "dispatch"]
+    assert [taken[:2] for taken in notes.taken] == [("send", ("ben", "nobody")), ("dispatch", "echo")]
     assert setting.metrics.drops == {"client_does_not_exist": 1}
+
+
+async def test_r6_where_sending_waits_for_a_later_step_an_unknown_client_is_looked_up(setting: Setting) -> None:
+    """A WORKER's handler hears of it before its commit; one that the framework named costs no look-up."""
+    notes = Notes(deferred=True)
+    ann = Client(uuid="ann", node="dead", session="s")
+    with pytest.raises(ClientDoesNotExist, match="'nobody'"):
+        await setting.router.send(Message(to_client=["ben", "nobody", ann]), notes)
+    assert [taken[:2] for taken in notes.taken] == [("send", ("ben", "ann"))]
+
+
+async def test_a_message_to_very_many_is_sent_in_parts(setting: Setting) -> None:
+    notes = Notes()
+    uuids = [f"c{number}" for number in range(2500)]
+    await setting.router.send(Message(to_client=uuids), notes)
+    assert [len(taken[1]) for taken in notes.taken] == [1000, 1000, 500]  # type: ignore[arg-type]
+    assert [uuid for taken in notes.taken for uuid in taken[1]] == uuids  # type: ignore[attr-defined]
 
 
 async def test_r6_a_client_that_left_after_it_was_named_is_counted_not_raised(setting: Setting) -> None:

@@ -10,13 +10,12 @@ from gobroke_dist.message import Message
 from gobroke_dist.routing import Route, View, route
 
 VIEW = View(
-    node="here",
     logics={
         "echo": LogicType.DISPATCHED,
         "chat": LogicType.WORKER,
         "clock": LogicType.PASSIVE,
     },
-    locations={"ann": "here", "ben": "there", "cid": "there", "dan": "elsewhere"},
+    here={"ann"},
 )
 ANN = Client(uuid="ann")
 
@@ -26,17 +25,16 @@ ANN = Client(uuid="ann")
     [
         pytest.param(Message(), Route(), id="no recipients"),
         pytest.param(Message(to_client="ann"), Route(local=("ann",)), id="local client"),
-        pytest.param(Message(to_client="ben"), Route(remote={"there": ("ben",)}), id="remote client"),
+        pytest.param(Message(to_client="ben"), Route(elsewhere=("ben",)), id="client elsewhere"),
         pytest.param(
-            Message(to_client=["ben", "cid", "dan", "ann"]),
-            Route(local=("ann",), remote={"there": ("ben", "cid"), "elsewhere": ("dan",)}),
-            id="one entry per node, not per client",
+            Message(to_client=["ben", "ann", "dan", "ben"]),
+            Route(local=("ann",), elsewhere=("ben", "dan")),
+            id="here and elsewhere",
         ),
         pytest.param(Message(to_client=["ann", "ann"]), Route(local=("ann",)), id="named twice, delivered once"),
         pytest.param(
             Message(from_client=ANN, to_client="ann"), Route(local=("ann",)), id="a client may write to itself"
         ),
-        pytest.param(Message(to_client=["eve", "ann"]), Route(local=("ann",), missing_clients=("eve",)), id="unknown"),
         pytest.param(Message(to_all=True), Route(everyone=True), id="everyone"),
         pytest.param(
             Message(from_client=ANN, to_all=True), Route(everyone=True, exclude="ann"), id="everyone but the sender"
@@ -63,4 +61,4 @@ def test_r3_seed_defect_remote_recipients_do_not_multiply_logic() -> None:
     message = Message(to_client=["ann", "ben", "cid", "dan"], to_logic="chat")
     routed = route(message, VIEW)
     assert routed.workers == ("chat",)
-    assert set(routed.remote) == {"there", "elsewhere"}
+    assert routed.elsewhere == ("ben", "cid", "dan")

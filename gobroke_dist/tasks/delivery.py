@@ -56,22 +56,20 @@ class Item(NamedTuple):
 
 
 class Publication(NamedTuple):
-    """A datum for clients of one node, or of all.
-
-    Attributes:
-        channel: the node's.
-        data: it.
-        head: what the registrations of the node's clients begin with.
-        to: the clients; by then they may be elsewhere. Empty: whoever is there.
-    """
+    """A datum for whoever listens on a channel."""
 
     channel: Channel
     data: bytes
-    head: bytes = b""
-    to: tuple[str, ...] = ()
 
 
-Effect = Publication | Parcel
+class Sending(NamedTuple):
+    """A datum for clients, wherever they are when the message is settled; who is nowhere by then is gone."""
+
+    data: bytes
+    to: tuple[str, ...]
+
+
+Effect = Publication | Sending | Parcel
 
 
 class Unplaced(NamedTuple):
@@ -197,4 +195,4 @@ class Settlement:
 
 
 def _size(effect: Effect) -> int:
-    return len(effect.data) if isinstance(effect, Publication) else _ENQUEUED
+    return _ENQUEUED if isinstance(effect, Parcel) else len(effect.data)

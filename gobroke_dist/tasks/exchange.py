@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from gobroke_dist.keys import Channel, ClusterKeys, QueueKeys
-from gobroke_dist.tasks.delivery import Item, Publication, Settlement, Standing, Ticket
+from gobroke_dist.tasks.delivery import Item, Publication, Sending, Settlement, Standing, Ticket
 from gobroke_dist.tasks.parcel import lane_of, place_args
 from gobroke_dist.tasks.scripts import Argument, queue_keys
 
@@ -106,6 +106,7 @@ class _Sheet:
         self.keys = keys
         self.args: list[Argument] = []
         self._queue = queue
+        self._cluster = ClusterKeys(queue.prefix)
         self._first_of = first_of
         self._kept = kept
 
@@ -122,7 +123,10 @@ class _Sheet:
             if isinstance(effect, Publication):
                 channel = effect.channel
                 args += ("p", self._log_of(channel), channel.field, channel.name, *self._kept, effect.data)
-                args += (effect.head, len(effect.to), *effect.to)
+            elif isinstance(effect, Sending):
+                nodes = self._cluster.channel("")
+                args += ("s", self._places(), nodes.name, nodes.log, *self._kept, effect.data)
+                args += (len(effect.to), *effect.to)
             else:
                 queue = QueueKeys(self._queue.prefix, effect.queue)
                 args += ("e", self._first_key(queue), *place_args(effect, self._lane(queue, effect.key)))
@@ -133,21 +137,23 @@ class _Sheet:
         return len(self.keys)
 
     def _log_of(self, channel: Channel) -> int:
-        """The index of the posts' key, which the channel's log, the clients and those that are away follow."""
-        first = self._first_of.get(channel.log)
-        if first is None:
-            first = len(self.keys) + 1
-            self._first_of = {**self._first_of, channel.log: first}
-            keys = ClusterKeys(self._queue.prefix)
-            self.keys += (keys.posts, channel.log, keys.clients, keys.away)
-        return first
+        """The index of the posts' key, which the channel's log follows."""
+        return self._index(channel.log, lambda: [self._cluster.posts, channel.log])
+
+    def _places(self) -> int:
+        """The index of the posts' key, which the clients' places follow."""
+        return self._index(self._cluster.clients, lambda: [self._cluster.posts, *self._cluster.places])
 
     def _first_key(self, queue: QueueKeys) -> int:
-        first = self._first_of.get(queue.queue)
+        return self._index(queue.queue, lambda: queue_keys(queue))
+
+    def _index(self, name: str, keys: Callable[[], list[str]]) -> int:
+        """Where these keys begin, which stand there once."""
+        first = self._first_of.get(name)
         if first is None:
             first = len(self.keys) + 1
-            self._first_of = {**self._first_of, queue.queue: first}
-            self.keys += queue_keys(queue)
+            self._first_of = {**self._first_of, name: first}
+            self.keys += keys()
         return first
 
 

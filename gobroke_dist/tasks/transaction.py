@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
-from gobroke_dist.backends.registration import node_head
 from gobroke_dist.keys import ClusterKeys
 from gobroke_dist.message import Message
 from gobroke_dist.outlet import Task
-from gobroke_dist.tasks.delivery import Dispatch, Publication
+from gobroke_dist.tasks.delivery import Dispatch, Publication, Sending
 
 
 @dataclass(slots=True)
@@ -19,16 +20,20 @@ class Transaction:
         keys: the cluster's keys.
 
     Attributes:
-        effects: publications and tasks, in the order of the calls.
+        effects: what was sent, in the order of the calls.
         after_commit: what DISPATCHED logics of this process are to process once the commit is done.
     """
 
     keys: ClusterKeys
-    effects: list[Publication | Task] = field(default_factory=list)
+    deferred: ClassVar[bool] = True
+    effects: list[Publication | Sending | Task] = field(default_factory=list)
     after_commit: list[Dispatch] = field(default_factory=list)
 
-    def publish(self, node: str, data: bytes, uuids: tuple[str, ...]) -> None:
-        self.effects.append(Publication(self.keys.channel(node), data, node_head(node), uuids))
+    def send(self, data: bytes, uuids: Sequence[str]) -> None:
+        self.effects.append(Sending(data, tuple(uuids)))
+
+    def publish(self, node: str, data: bytes) -> None:
+        self.effects.append(Publication(self.keys.channel(node), data))
 
     def broadcast(self, data: bytes) -> None:
         self.effects.append(Publication(self.keys.everyone, data))
@@ -40,5 +45,5 @@ class Transaction:
         self.after_commit.append((logic, message))
 
     async def settled(self) -> tuple[str, ...]:
-        """At once: the commit can't leave any of it out. Whether a node is gone by then is not known yet."""
+        """At once: the commit can't leave any of it out. Which clients are nowhere by then is not known yet."""
         return ()

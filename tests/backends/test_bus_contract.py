@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gobroke_dist.bus import Arrival, Bus, Published, Reply
+from gobroke_dist.bus import Arrival, Bus, Reply
+from gobroke_dist.client import Client
+from gobroke_dist.registry import Member
 from tests.backends.places import Place
 from tests.eventually import eventually
 
@@ -18,6 +20,7 @@ class Node:
     def __init__(self, bus: Bus) -> None:
         self.bus = bus
         self.got: list[bytes] = []
+        self.arrivals: list[Arrival] = []
         self.replies: list[Reply] = []
         self.answers = True
         self._tasks: set[asyncio.Task[None]] = set()
@@ -25,6 +28,7 @@ class Node:
     def receive(self, arrival: Arrival) -> None:
         data, reply = arrival.data, arrival.reply
         self.got.append(data)
+        self.arrivals.append(arrival)
         if data == b"raise":
             raise RuntimeError("a receiver that raises")
         if reply is not None:
@@ -47,8 +51,8 @@ async def nodes(place: Place) -> AsyncIterator[list[Node]]:
 
 
 async def test_r4_a_publish_reaches_its_node_alone(nodes: list[Node]) -> None:
-    assert await nodes[0].bus.publish("n1", b"one") == Published(True)
-    assert await nodes[0].bus.publish("n0", b"self") == Published(True)
+    assert await nodes[0].bus.publish("n1", b"one") is True
+    assert await nodes[0].bus.publish("n0", b"self") is True
     await eventually(lambda: nodes[1].got == [b"one"] and nodes[0].got == [b"self"])
     assert await nodes[0].bus.broadcast(b"end") == 3
     await eventually(lambda: all(node.got[-1:] == [b"end"] for node in nodes))
@@ -56,7 +60,49 @@ async def test_r4_a_publish_reaches_its_node_alone(nodes: list[Node]) -> None:
 
 
 async def test_r4_a_publish_to_nobody_says_so(nodes: list[Node]) -> None:
-    assert await nodes[0].bus.publish("nowhere", b"one") == Published(False)
+    assert await nodes[0].bus.publish("nowhere", b"one") is False
+
+
+async def test_r4_what_is_sent_to_clients_is_one_datum_for_each_node_that_has_some(
+    nodes: list[Node], place: Place
+) -> None:
+    """Who is nowhere is named; a datum says whether all of its clients were on its node."""
+    registries = [place.registry() for _ in range(2)]
+    for number, registry in enumerate(registries):
+        await registry.join(Member(node=f"n{number + 1}", role="edge"))
+    for uuid, number in (("ann", 1), ("bob", 1), ("cid", 2)):
+        await registries[number - 1].register(Client(uuid=uuid, node=f"n{number}", session=uuid))
+    assert await nodes[0].bus.send(b"both", ["ann", "bob"]) == ()
+    assert await nodes[0].bus.send(b"all", ["ann", "nobody", "cid", "\u00e9"]) == ("nobody", "\u00e9")
+    assert await nodes[0].bus.send(b"none", []) == ()
+    await eventually(lambda: nodes[1].got == [b"both", b"all"] and nodes[2].got == [b"all"])
+    assert [arrival.complete for arrival in (*nodes[1].arrivals, *nodes[2].arrivals)] == [False, True, True]
+    await registries[0].leave()
+    assert await nodes[0].bus.send(b"late", ["ann", "cid"]) == ("ann",)
+
+
+async def test_r5_who_sends_without_waiting_does_not_overtake_itself_when_the_client_moves(
+    nodes: list[Node], place: Place
+) -> None:
+    """Whatever it is sent while it moves to and fro is published in the order sent, where it is."""
+    registries = [place.registry() for _ in range(2)]
+    for number, registry in enumerate(registries):
+        await registry.join(Member(node=f"n{number + 1}", role="edge"))
+    older = Client(uuid="ann", node="n1", session="s0")
+    await registries[0].register(older)
+    sent: list[bytes] = []
+    for number in range(1, 9):
+        for _ in range(100):
+            sent.append(b"%d" % len(sent))
+            nodes[0].bus.send(sent[-1], ["ann"])
+        newer = Client(uuid="ann", node=f"n{number % 2 + 1}", session=f"s{number}")
+        assert await registries[number % 2].replace(older, newer, b"news")
+        older = newer
+    await nodes[0].bus.send(b"end", ["ann"])
+    await eventually(lambda: len(nodes[1].got) + len(nodes[2].got) == len(sent) + 1 + 8)
+    arrivals = sorted((*nodes[1].arrivals, *nodes[2].arrivals), key=lambda arrival: arrival.number)
+    assert [arrival.data for arrival in arrivals if arrival.data != b"news"] == [*sent, b"end"]
+    assert len(nodes[2].got) > 8  # or it never was there
 
 
 async def test_r5_what_one_node_sends_arrives_in_order(nodes: list[Node]) -> None:

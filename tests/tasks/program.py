@@ -32,7 +32,7 @@ def main(url: str, prefix: str, lease: str, attempts: str = "5") -> None:
         name, attempt = f"{body['key']}:{body['n']}", message.delivery.attempt
         log.rpush(f"{prefix}:log", f"start {name} {int(message.delivery.recovered)}")
         time.sleep(body.get("sleep", 0))
-        transaction.publish("n1", name.encode(), ("c",))
+        transaction.send(name.encode(), ("c",))
         if body.get("die") == "always" or (body.get("die") and attempt == 1):
             os.kill(os.getpid(), signal.SIGKILL)
         log.rpush(f"{prefix}:log", f"end {name} {int(message.delivery.recovered)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import redis
@@ -24,7 +25,9 @@ def task(key: str | None, number: int, *, logic: str = "chat", uuid: str | None 
 
 def register(client: redis.Redis, prefix: str, node: str, uuid: str) -> None:
     """A client of a node, as the registry keeps it."""
-    client.hset(ClusterKeys(prefix).clients, uuid, encode(Client(uuid=uuid, node=node, session="s")))
+    keys = ClusterKeys(prefix)
+    client.zadd(keys.members, {node: (time.time() + 3600) * 1000})
+    client.hset(keys.clients, uuid, encode(Client(uuid=uuid, node=node, session="s")))
 
 
 def send(broker: OrderedBroker, key: str | None, number: int, **more: Any) -> None:

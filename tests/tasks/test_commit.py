@@ -42,7 +42,7 @@ def test_w7_a_failed_attempt_sends_nothing_and_the_one_that_succeeds_sends_once(
     journal, attempts = Journal(), []
 
     def handle(message: Message, transaction: Transaction) -> None:
-        transaction.publish("n1", b"one", ("c",))
+        transaction.send(b"one", ("c",))
         transaction.enqueue(task("k", 9, logic="next"))
         transaction.broadcast(b"two")
         transaction.dispatch("local", message)
@@ -72,7 +72,7 @@ def test_w7_what_a_handler_sent_is_dropped_when_something_raises_after_its_last_
     tries = []
 
     def handle(message: Message, transaction: Transaction) -> None:
-        transaction.publish("n1", str(message.delivery.attempt).encode(), ("c",))
+        transaction.send(str(message.delivery.attempt).encode(), ("c",))
 
     declare(broker, handle)
     actor, process = broker.get_actor("chat"), broker.get_actor("chat").fn
@@ -159,12 +159,12 @@ def test_w8_a_worker_that_lost_its_lease_can_settle_nothing(
     old, new = make_broker(), make_broker()
 
     def slow(message: Message, transaction: Transaction) -> None:
-        transaction.publish("n1", b"old", ("c",))
+        transaction.send(b"old", ("c",))
         entered.set()
         go_on.wait(10)
 
     def quick(message: Message, transaction: Transaction) -> None:
-        transaction.publish("n1", b"new", ("c",))
+        transaction.send(b"new", ("c",))
         journal.note("k", message.json()["n"])
         deliveries.append(message.delivery)
 

@@ -61,7 +61,7 @@ def test_w18_cut_replies_make_nothing_count_twice_vanish_or_stick(
     def handle(message: Message, transaction: Transaction) -> None:
         body = message.json()
         with journal.running(body["key"]):
-            transaction.publish("n1", f"{body['key']}{body['n']}".encode(), ("c",))
+            transaction.send(f"{body['key']}{body['n']}".encode(), ("c",))
             journal.note(body["key"], body["n"])
 
     declare(cut_off, handle, Chat())

@@ -53,7 +53,7 @@ def test_w2_w7_a_worker_that_does_not_wait_keeps_the_order_and_has_each_effect_o
     def handle(message: Message, transaction: Transaction) -> None:
         number = message.json()["n"]
         with journal.running("k"):
-            transaction.publish("n1", str(number).encode(), ("c",))
+            transaction.send(str(number).encode(), ("c",))
             journal.note("k", number)
 
     declare(broker, handle)
@@ -106,7 +106,7 @@ def test_w8_a_worker_that_lost_the_key_while_it_went_on_stops_and_has_no_effect(
     def handle(message: Message, transaction: Transaction) -> None:
         number = message.json()["n"]
         ran.append(number)
-        transaction.publish("n1", str(number).encode(), ("c",))
+        transaction.send(str(number).encode(), ("c",))
         if len(ran) == 20:
             # Another worker is given this one's message, as after a pause that was longer than the lease.
             queue = broker.keys("chat")
@@ -135,7 +135,7 @@ def test_w2_a_key_that_is_paused_meanwhile_goes_on_later_where_it_stopped(
     def handle(message: Message, transaction: Transaction) -> None:
         number = message.json()["n"]
         ran.append(number)
-        transaction.publish("n1", str(number).encode(), ("c",))
+        transaction.send(str(number).encode(), ("c",))
         if len(ran) == 20:
             assert control.pause("chat", "k") == "runs"
 
@@ -163,7 +163,7 @@ def test_w18_a_way_to_redis_that_breaks_loses_and_doubles_nothing(
 
     def handle(message: Message, transaction: Transaction) -> None:
         with journal.running("k"):
-            transaction.publish("n1", str(message.json()["n"]).encode(), ("c",))
+            transaction.send(str(message.json()["n"]).encode(), ("c",))
             journal.note("k", message.json()["n"])
 
     declare(cut_off, handle)

@@ -240,7 +240,7 @@ def test_w7_what_a_failed_run_on_the_loop_sent_is_never_seen(
     broker: OrderedBroker, client: redis.Redis, prefix: str
 ) -> None:
     async def handle(message: Message, transaction: Transaction) -> None:
-        transaction.publish("n1", f"{message.json()['n']}/{message.delivery.attempt}".encode(), ("c",))
+        transaction.send(f"{message.json()['n']}/{message.delivery.attempt}".encode(), ("c",))
         await asyncio.sleep(0)
         if message.delivery.attempt == 1:
             raise ValueError("no")
@@ -263,7 +263,7 @@ def test_w8_a_run_on_the_loop_that_was_taken_over_can_send_nothing(
     broker, go_on, entered = make_broker(worker_lease=600.0), asyncio.Event(), threading.Event()
 
     async def handle(_: Message, transaction: Transaction) -> None:
-        transaction.publish("n1", b"late", ("c",))
+        transaction.send(b"late", ("c",))
         entered.set()
         await go_on.wait()
 
@@ -329,7 +329,7 @@ def test_w18_cut_replies_lose_and_double_nothing_on_the_loop(
     async def handle(message: Message, transaction: Transaction) -> None:
         body = message.json()
         with journal.running(body["key"]):
-            transaction.publish("n1", f"{body['key']}{body['n']}".encode(), ("c",))
+            transaction.send(f"{body['key']}{body['n']}".encode(), ("c",))
             await asyncio.sleep(0)
             journal.note(body["key"], body["n"])
 

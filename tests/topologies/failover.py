@@ -159,7 +159,7 @@ async def neighbours(settings: Settings) -> AsyncIterator[Callable[[], Awaitable
 
     async def reached() -> bool:
         with contextlib.suppress(Unavailable):
-            return await registry.renew() and (await sending.publish("n1", b"after")).heard
+            return await registry.renew() and await sending.publish("n1", b"after")
         return False
 
     async def check() -> None:

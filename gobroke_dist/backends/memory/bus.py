@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from gobroke_dist.backends.memory.cluster import MemoryCluster
-from gobroke_dist.bus import Arrival, Missed, Published, Receiver
+from gobroke_dist.bus import Arrival, Missed, Receiver
 
 T = TypeVar("T")
 
@@ -31,11 +31,16 @@ class MemoryBus:
         self._node = node
         self._cluster.receivers[node] = receive
 
-    def publish(self, node: str, data: bytes, to: Sequence[str] = ()) -> Awaitable[Published]:
-        moved = tuple(uuid for uuid in to if self._cluster.home_of(uuid) != node)
-        if moved:
-            return _known(Published(False, moved))
-        return _known(Published(self._cluster.send(node, data)))
+    def send(self, data: bytes, to: Sequence[str]) -> Awaitable[tuple[str, ...]]:
+        found = {uuid: self._cluster.home_of(uuid) for uuid in to}
+        nodes = dict.fromkeys(node for node in found.values() if node is not None)
+        gone = tuple(uuid for uuid, node in found.items() if node is None)
+        for node in nodes:
+            self._cluster.send(node, data, complete=len(nodes) > 1 or bool(gone))
+        return _known(gone)
+
+    def publish(self, node: str, data: bytes) -> Awaitable[bool]:
+        return _known(self._cluster.send(node, data))
 
     def broadcast(self, data: bytes) -> Awaitable[int]:
         return _known(self._cluster.send_to_all(data))

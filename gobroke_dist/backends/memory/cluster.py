@@ -82,9 +82,9 @@ class MemoryCluster:
         lease = self.leases.get(node)
         return lease is not None and lease.end > self.clock.monotonic()
 
-    def send(self, node: str, data: bytes) -> bool:
+    def send(self, node: str, data: bytes, *, complete: bool = False) -> bool:
         """Keep a datum for a node, and hand it over. Returns whether the node listens."""
-        return self.hand(node, Arrival(data, self._keep(node, data)))
+        return self.hand(node, Arrival(data, self._keep(node, data), complete))
 
     def send_to_all(self, data: bytes) -> int:
         """The same for all nodes. Returns how many listen."""
@@ -129,7 +129,14 @@ class MemoryCluster:
         away = self.away.get(uuid)
         return away.registered if away is not None and away.until > self.clock.monotonic() else None
 
+    def find(self, uuid: str, *, away: bool) -> Registered | None:
+        """A client that is connected; if it may come back, with ``away`` also one that is waited for."""
+        known = self.clients.get(uuid)
+        if known is not None:
+            return known if self.living(known.node) or (away and uuid in self.kept) else None
+        return self.waited_for(uuid) if away else None
+
     def home_of(self, uuid: str) -> str | None:
         """The node that a client is on, or is waited for."""
-        known = self.clients.get(uuid) or self.waited_for(uuid)
+        known = self.find(uuid, away=True)
         return known.node if known else None

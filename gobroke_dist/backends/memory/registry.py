@@ -54,7 +54,7 @@ class MemoryRegistry:
     async def register(self, client: Client) -> None:
         client.uuid.encode()  # what is no proper text can't be stored anywhere else either
         self._require_lease(client)
-        known = self._living_client(client.uuid)
+        known = self._cluster.find(client.uuid, away=False)
         if known is not None and (known.node, known.session) != (client.node, client.session):
             raise ClientAlreadyExists(client.uuid, known.node)
         away = self._cluster.away.pop(client.uuid, None)
@@ -97,7 +97,7 @@ class MemoryRegistry:
     async def come_back(self, client: Client, secret: bytes) -> Return | None:
         if not self._cluster.living(client.node):
             raise RedisUnavailable(f"the lease of {client.node} has run out; it is renewed soon")
-        known = self._cluster.clients.get(client.uuid) or self._cluster.waited_for(client.uuid)
+        known = self._cluster.find(client.uuid, away=True)
         kept = self._cluster.kept.get(client.uuid)
         if known is None or kept is None or not compare_digest(kept.secret, secret):
             return None
@@ -114,8 +114,8 @@ class MemoryRegistry:
                 self._write(client, registration)
 
     async def locate(self, uuids: Iterable[str], *, away: bool = False) -> dict[str, Client]:
-        find = self._findable if away else self._living_client
-        return {uuid: _copy(uuid, known) for uuid in uuids if (known := find(uuid)) is not None}
+        found = ((uuid, self._cluster.find(uuid, away=away)) for uuid in uuids)
+        return {uuid: _copy(uuid, known) for uuid, known in found if known is not None}
 
     async def page(self, cursor: str = "", count: int = 1000) -> Page:
         uuids = sorted(self._cluster.clients)
@@ -138,14 +138,6 @@ class MemoryRegistry:
 
     def _extend(self, member: Member) -> None:
         self._cluster.leases[member.node] = Lease(member, self._cluster.clock.monotonic() + self._lease)
-
-    def _living_client(self, uuid: str) -> Registered | None:
-        known = self._cluster.clients.get(uuid)
-        return known if known is not None and self._cluster.living(known.node) else None
-
-    def _findable(self, uuid: str) -> Registered | None:
-        lost = self._cluster.clients.get(uuid) if uuid in self._cluster.kept else None
-        return self._living_client(uuid) or lost or self._cluster.waited_for(uuid)
 
     def _is_known(self, client: Client) -> bool:
         known = self._cluster.clients.get(client.uuid)

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import redis.asyncio
@@ -16,13 +16,14 @@ from gobroke_dist.backends.redis.inbox import Inbox, News, read_kept, read_news
 from gobroke_dist.backends.redis.line import Line, Word
 from gobroke_dist.backends.redis.scripts import load
 from gobroke_dist.backends.redis.subscription import Subscription
-from gobroke_dist.backends.registration import node_head
-from gobroke_dist.bus import Arrival, Missed, Published, Receiver
+from gobroke_dist.bus import Arrival, Missed, Receiver
 from gobroke_dist.errors import FrameInvalid
 from gobroke_dist.keys import Channel, ClusterKeys
 from gobroke_dist.metrics import Metrics
 from gobroke_dist.settings import Settings
 from gobroke_dist.wire import channel
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +59,7 @@ class RedisBus:
         self._settings = settings
         self._metrics = metrics
         self._kept = settings.kept
+        self._send_keys = [keys.posts, *keys.places]
         # A publish that may have been carried out is not sent again: delivery is at most once.
         self._line = Line(publisher, name="the outbound buffer", limit=settings.pending_limit, repeat=False)
         self._requests = asyncio.Semaphore(_REQUESTS_AT_ONCE)
@@ -91,15 +93,19 @@ class RedisBus:
         await inbox.open()
         self._inbox, self._subscription = inbox, subscription
 
-    def publish(self, node: str, data: bytes, to: Sequence[str] = ()) -> Awaitable[Published]:
-        own = self._keys.channel(node)
-        keys = [self._keys.posts, own.log, self._keys.clients, self._keys.away]
-        args: list[Word] = [own.field, own.name, *self._kept, data, node_head(node), *to]
-        return self._line.run(_SEND, keys, args, read=_published)
+    def send(self, data: bytes, to: Sequence[str]) -> Awaitable[tuple[str, ...]]:
+        nodes = self._keys.channel("")
+        args: list[Word] = [nodes.name, nodes.log, *self._kept, data, *to]
+        return self._line.run(_SEND, self._send_keys, args, read=_uuids)
+
+    def publish(self, node: str, data: bytes) -> Awaitable[bool]:
+        return self._publish(self._keys.channel(node), data, bool)
 
     def broadcast(self, data: bytes) -> Awaitable[int]:
-        to = self._keys.everyone
-        return self._line.run(_PUBLISH, [self._keys.posts, to.log], [to.field, to.name, *self._kept, data], read=int)
+        return self._publish(self._keys.everyone, data, int)
+
+    def _publish(self, to: Channel, data: bytes, read: Callable[[Any], T]) -> Awaitable[T]:
+        return self._line.run(_PUBLISH, [self._keys.posts, to.log], [to.field, to.name, *self._kept, data], read=read)
 
     async def replay(self, node: str | None, since: int, until: int) -> Missed | None:
         of = self._keys.everyone if node is None else self._keys.channel(node)
@@ -179,6 +185,5 @@ class RedisBus:
             log.exception("the receiver raised")
 
 
-def _published(reply: Sequence[Any]) -> Published:
-    heard, *moved = reply
-    return Published(heard > 0, tuple(uuid.decode() for uuid in moved))
+def _uuids(reply: Sequence[bytes]) -> tuple[str, ...]:
+    return tuple(uuid.decode() for uuid in reply)

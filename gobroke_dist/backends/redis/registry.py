@@ -91,7 +91,7 @@ class RedisRegistry:
         return [_member_decoder.decode(info) for info in found]
 
     async def register(self, client: Client) -> None:
-        keys = [*self._client_keys, self._keys.node_clients(client.node), *self._away_keys]
+        keys = [*self._place_keys, self._keys.node_clients(client.node)]
         args: list[Word] = [client.node, client.uuid, encode(client), head(client), last_message_ms(client)]
         outcome, *where = await self._run(_REGISTER, keys, args)
         if outcome == b"taken":
@@ -100,10 +100,10 @@ class RedisRegistry:
 
     async def replace(self, older: Client, client: Client, news: bytes) -> bool:
         channel = self._keys.channel(older.node)
-        keys = [*self._client_keys, *map(self._keys.node_clients, (client.node, older.node))]
+        keys = [*self._place_keys, *map(self._keys.node_clients, (client.node, older.node))]
         args: list[Word] = [client.node, client.uuid, encode(client), head(client), last_message_ms(client)]
         args += (head(older), channel.field, channel.name, *self._kept, news)
-        outcome = await self._run(_REPLACE, [*keys, self._keys.posts, channel.log, self._keys.secrets], args)
+        outcome = await self._run(_REPLACE, [*keys, self._keys.posts, channel.log], args)
         _require_lease(client, outcome)
         return bool(outcome == b"replaced")
 
@@ -119,7 +119,7 @@ class RedisRegistry:
         return await self._let_go(client, self._window_ms)
 
     async def come_back(self, client: Client, secret: bytes) -> Return | None:
-        keys = [*self._client_keys, self._keys.node_clients(client.node), *self._away_keys, self._keys.posts]
+        keys = [*self._place_keys, self._keys.node_clients(client.node), self._keys.posts]
         args: list[Word] = [client.node, client.uuid, encode(client), _hashed(secret), last_message_ms(client)]
         outcome, *found = await self._run(_COME_BACK, keys, [*args, _HOMES])
         if outcome == b"expired":
@@ -141,12 +141,13 @@ class RedisRegistry:
     async def locate(self, uuids: Iterable[str], *, away: bool = False) -> dict[str, Client]:
         # A uuid that is no proper text was never registered; asking for it is no error.
         asked = [uuid.encode("utf-8", "surrogatepass") for uuid in uuids]
-        keys = [*self._client_keys, *self._away_keys]
+        keys = self._place_keys
         parts = await self._run_all(_LOCATE, keys, ([int(away), *part] for part in _chunks(asked)))
         return {client.uuid: client for part in parts for client in _clients(part)}
 
     async def page(self, cursor: str = "", count: int = 1000) -> Page:
-        following, found = await self._run(_PAGE, self._client_keys, [cursor or "0", max(count, 1)])
+        keys = [self._keys.members, self._keys.clients, self._keys.last_messages]
+        following, found = await self._run(_PAGE, keys, [cursor or "0", max(count, 1)])
         return Page(tuple(_clients(found)), "" if following == b"0" else following.decode())
 
     async def count(self) -> int:
@@ -154,7 +155,7 @@ class RedisRegistry:
             return await self._line.call("HLEN", self._keys.clients, read=int)
 
     async def _let_go(self, client: Client, window: int) -> bool:
-        keys = [self._keys.clients, self._keys.last_messages, self._keys.node_clients(client.node), *self._away_keys]
+        keys = [*self._place_keys, self._keys.node_clients(client.node)]
         return bool(await self._run(_UNREGISTER, keys, [client.uuid, head(client), window]))
 
     @property
@@ -162,15 +163,11 @@ class RedisRegistry:
         return self._kept[1]
 
     @property
-    def _client_keys(self) -> list[str]:
-        return [self._keys.members, self._keys.clients, self._keys.last_messages]
-
-    @property
-    def _away_keys(self) -> list[str]:
-        return [self._keys.secrets, self._keys.away, self._keys.away_until]
+    def _place_keys(self) -> list[str]:
+        return [*self._keys.places, self._keys.last_messages]
 
     async def _forget_away(self) -> None:
-        keys = [self._keys.clients, *self._away_keys, self._keys.retired, self._keys.posts]
+        keys = [*self._keys.places, self._keys.retired, self._keys.posts]
         await self._run(_FORGET_AWAY, keys, [_FORGOTTEN_AT_ONCE, 2 * self._window_ms])
 
     async def _extend(self, member: Member) -> tuple[bool, str]:
@@ -181,8 +178,7 @@ class RedisRegistry:
         return bool(held), dead.decode()
 
     async def _sweep(self, node: str, *, most: int | None = None) -> None:
-        keys = [self._keys.members, self._keys.member_info, self._keys.clients, self._keys.last_messages]
-        keys += [self._keys.node_clients(node), *self._away_keys, self._keys.retired]
+        keys = [*self._place_keys, self._keys.node_clients(node), self._keys.member_info, self._keys.retired]
         swept = 0
         while await self._run(_SWEEP, keys, [node, node_head(node), _CHUNK, self._window_ms]):
             swept += 1

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TypeVar
 
-from gobroke_dist.bus import Arrival, Bus, Missed, Published, Receiver
+from gobroke_dist.bus import Arrival, Bus, Missed, Receiver
 from gobroke_dist.client import Client
 from gobroke_dist.registry import Member, Page, Position, Registry, Return
 from gobroke_dist.testing.memory.way import Way
@@ -105,9 +105,13 @@ class CutBus:
         self._receive = receive
         await self._inner.open(node, self._arrive, lost)
 
-    def publish(self, node: str, data: bytes, to: Sequence[str] = ()) -> Awaitable[Published]:
+    def send(self, data: bytes, to: Sequence[str]) -> Awaitable[tuple[str, ...]]:
         refusal = self._way.refusal()
-        return _failed(refusal) if refusal is not None else self._inner.publish(node, data, to)
+        return _failed(refusal) if refusal is not None else self._inner.send(data, to)
+
+    def publish(self, node: str, data: bytes) -> Awaitable[bool]:
+        refusal = self._way.refusal()
+        return _failed(refusal) if refusal is not None else self._inner.publish(node, data)
 
     def broadcast(self, data: bytes) -> Awaitable[int]:
         refusal = self._way.refusal()

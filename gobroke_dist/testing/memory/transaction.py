@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from gobroke_dist.bus import Bus
 from gobroke_dist.message import Message
@@ -12,11 +14,10 @@ from gobroke_dist.testing.memory.queues import Queues
 
 
 @dataclass(frozen=True, slots=True)
-class _Publication:
-    """``node`` None: to all."""
+class _Effect:
+    """What is to be done on the bus."""
 
-    node: str | None
-    data: bytes
+    carry_out: Callable[[Bus], object]
 
 
 @dataclass(slots=True)
@@ -27,15 +28,19 @@ class MemoryTransaction:
         after_commit: what DISPATCHED logics of this process are to process once the commit is done.
     """
 
+    deferred: ClassVar[bool] = True
     after_commit: list[tuple[str, Message]] = field(default_factory=list)
-    _effects: list[_Publication | Task] = field(default_factory=list)
-    _sealed: list[_Publication | Letter] = field(default_factory=list)
+    _effects: list[_Effect | Task] = field(default_factory=list)
+    _sealed: list[_Effect | Letter] = field(default_factory=list)
 
-    def publish(self, node: str, data: bytes, uuids: tuple[str, ...]) -> None:
-        self._effects.append(_Publication(node, data))
+    def send(self, data: bytes, uuids: Sequence[str]) -> None:
+        self._effects.append(_Effect(lambda bus: bus.send(data, uuids)))
+
+    def publish(self, node: str, data: bytes) -> None:
+        self._effects.append(_Effect(lambda bus: bus.publish(node, data)))
 
     def broadcast(self, data: bytes) -> None:
-        self._effects.append(_Publication(None, data))
+        self._effects.append(_Effect(lambda bus: bus.broadcast(data)))
 
     def enqueue(self, task: Task) -> None:
         self._effects.append(task)
@@ -55,7 +60,5 @@ class MemoryTransaction:
         for effect in self._sealed:
             if isinstance(effect, Letter):
                 queues.place(effect)
-            elif effect.node is None:
-                bus.broadcast(effect.data)
             else:
-                bus.publish(effect.node, effect.data)
+                effect.carry_out(bus)

@@ -3,7 +3,7 @@
 --   payload (of a retry or a dead letter), delay (of a retry, ms; of a dead letter: 0 go on, 1 halt the key, 2 halt the
 --   whole logic), id and fence of the message that this worker goes on with, without waiting for the answer, or "" twice;
 --   number of words of its effects
---   effects: "p", then what `publish_to` reads | "e", index of a queue's first key, then what parts/place.lua reads
+--   effects: "p", then what `publish_on` reads | "s", then what `send_to` reads | "e", index of a queue's first key, then what parts/place.lua reads
 local SETTLEMENT_ARGS = 11
 
 local function read_settlements(at, count)
@@ -172,32 +172,22 @@ local function bury(own, one, deliveries, now, dead, dead_messages)
     end
 end
 
--- Reads from ARGV: index of the key of posts (then follow the channel's log, the clients, those that are away), the
--- channel's field in posts, its name, how many data its log keeps, for how long (ms), the datum, what the registrations of
--- the node's clients begin with, how many clients, their uuids. Who is elsewhere by now gets it there, and who is nowhere is
--- gone. Logs of other nodes are not in KEYS: which they are is found out here; one hash tag holds them all.
--- Returns where in ARGV the next effect begins.
-local function publish_to(at)
-    local first, head, count = tonumber(ARGV[at]), ARGV[at + 6], tonumber(ARGV[at + 7])
-    local field, name, most, kept, data = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5]
-    local there, elsewhere, some = count == 0, {}, false
-    for number = 1, count do
-        local stored = registration(KEYS[first + 2], KEYS[first + 3], ARGV[at + 7 + number])
-        if is_of(head, stored) then
-            there = true
-        elseif stored then
-            elsewhere[node_of(stored)], some = true, true
-        end
-    end
-    local flag = some and "1" or "0"
-    if there then
-        post(KEYS[first], KEYS[first + 1], field, name, most, kept, flag .. data)
-    end
-    for node in pairs(elsewhere) do
-        local log = string.sub(KEYS[first + 1], 1, -1 - #field) .. node
-        post(KEYS[first], log, node, string.sub(name, 1, -1 - #field) .. node, most, kept, flag .. data)
-    end
-    return at + 8 + count
+-- Reads from ARGV: index of the key of posts, which the channel's log follows; the channel's field in posts, its name, how
+-- many data its log keeps, for how long (ms), the datum. Returns where in ARGV the next effect begins.
+local function publish_on(at)
+    local first = tonumber(ARGV[at])
+    post(KEYS[first], KEYS[first + 1], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], "0" .. ARGV[at + 5])
+    return at + 6
+end
+
+-- Reads from ARGV: index of the key of posts, which the clients' places follow; what the names of the nodes' channels begin
+-- with, what those of their logs begin with, how many data a log keeps, for how long (ms), the datum, how many clients, their
+-- uuids. Returns where in ARGV the next effect begins.
+local function send_to(at, now)
+    local first, beyond = tonumber(ARGV[at]), at + 7 + tonumber(ARGV[at + 6])
+    local channels = { name = ARGV[at + 1], log = ARGV[at + 2], most = ARGV[at + 3], kept = ARGV[at + 4] }
+    send(KEYS[first], places_at(first + 1), channels, at + 7, beyond - 1, ARGV[at + 5], now)
+    return beyond
 end
 
 -- Returns how many enqueued messages were known already.
@@ -205,7 +195,9 @@ local function carry_out_effects(one, window, now)
     local duplicates, at = 0, one.effects
     while at < one.beyond do
         if ARGV[at] == "p" then
-            at = publish_to(at + 1)
+            at = publish_on(at + 1)
+        elseif ARGV[at] == "s" then
+            at = send_to(at + 1, now)
         else
             local queue = queue_at(tonumber(ARGV[at + 1]))
             turn_window(queue, window, now)
