@@ -9,8 +9,10 @@ from typing import Protocol
 from gobroke_dist.backends.redis.bus import RedisBus
 from gobroke_dist.backends.redis.connection import connect
 from gobroke_dist.backends.redis.errors import translated
+from gobroke_dist.backends.redis.groups import RedisGroups
 from gobroke_dist.backends.redis.registry import RedisRegistry
 from gobroke_dist.bus import Bus
+from gobroke_dist.groups import Groups
 from gobroke_dist.immediate import TaskProducer
 from gobroke_dist.keys import ClusterKeys
 from gobroke_dist.metrics import Metrics
@@ -43,12 +45,13 @@ class Producer(TaskProducer, Protocol):
 @dataclass(frozen=True, slots=True)
 class Backing:
     """Attributes:
-    registry, bus, producer: this process's own.
+    registry, groups, bus, producer: this process's own.
     check: raises what the way there raises.
     close: ends the connections; called last.
     """
 
     registry: Registry
+    groups: Groups
     bus: Bus
     producer: Producer
     check: Callable[[], Awaitable[object]]
@@ -81,6 +84,7 @@ def on_redis(broker: OrderedBroker) -> MakeBacking:
 
         return Backing(
             registry=RedisRegistry(commands, keys, lease, kept=settings.kept),
+            groups=RedisGroups(commands, keys, settings),
             bus=RedisBus(commands, listener, keys, settings, metrics),
             producer=AsyncProducer(broker, commands, settings, metrics),
             check=check,

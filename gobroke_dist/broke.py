@@ -137,6 +137,22 @@ class Broke:
         """Ask one logic or one client, and wait for the answer. See ``LogicBase.request`` for what it raises."""
         return self._ask("request").request(message, timeout)
 
+    def join_group(self, client: Client | str, group: str) -> Any:
+        """Make a client a member of a group until it disconnects. Raises ``ClientDoesNotExist``."""
+        return self._ask("join_group").join_group(client, group)
+
+    def leave_group(self, client: Client | str, group: str) -> Any:
+        """Take a client out of a group; nothing happens if it is not in it."""
+        return self._ask("leave_group").leave_group(client, group)
+
+    def get_group(self, group: str) -> Any:
+        """The members of a group in the whole cluster."""
+        return self._ask("get_group").get_group(group)
+
+    def count_group(self, group: str) -> Any:
+        """How many members a group has."""
+        return self._ask("count_group").count_group(group)
+
     async def register_client(self, client: Client) -> None:
         """Connect a client through the first endpoint that takes clients from code, such as the stub endpoint.
 

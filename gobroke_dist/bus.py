@@ -54,12 +54,13 @@ class Bus(Protocol):
         """
         ...
 
-    def send(self, data: bytes, to: Sequence[str]) -> Awaitable[tuple[str, ...]]:
-        """Send to the nodes where these clients are, or are waited for: one datum for each node (contract R4).
+    def send(self, data: bytes, to: Sequence[str], groups: Sequence[str] = ()) -> Awaitable[tuple[str, ...]]:
+        """Send to the nodes where these clients and the members of these groups are, or are waited for: one datum for
+        each node (contracts R4, C6).
 
         Where they are is found in the step that sends, so a client that moves gets all in the order sent.
 
-        Returns those that are nowhere.
+        Returns those of the clients that are nowhere.
 
         Raises (when awaited):
             RedisUnavailable: it is not known to have been sent.

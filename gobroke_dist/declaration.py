@@ -41,6 +41,7 @@ def _complaints(logic: LogicBase, name: str) -> list[tuple[bool, str]]:
         (not _is_order(logic.order_by), 'order_by must be "logic", "client", a function of the message, or None'),
         (not _is_model(logic.payload), "payload must be a pydantic model class"),
         (logic.logic_type is LogicType.PASSIVE and scheduled != 1, "a PASSIVE logic needs one of every= and cron="),
+        (logic.logic_type is LogicType.PASSIVE and logic.watches_groups, "a PASSIVE logic gets no messages of groups"),
         (logic.logic_type is not LogicType.PASSIVE and scheduled > 0, "only a PASSIVE logic has a schedule"),
     ]
 

@@ -12,6 +12,9 @@
     │   ├── LogicDoesNotExist
     │   ├── LogicIsPassive
     │   └── LogicInvalid
+    ├── GroupError                        .group
+    │   ├── GroupInvalid
+    │   └── GroupNotAllowed
     ├── ProcessorError
     │   ├── CouldNotStartProcessor
     │   └── ProcessorAlreadyExists
@@ -132,6 +135,33 @@ class LogicInvalid(LogicError):
     """A logic is declared in a way that can't work; raised by ``add_logic``."""
 
     code = "logic_invalid"
+
+
+# --- groups ------------------------------------------------------------------
+
+
+class GroupError(BrokeError):
+    """Something about one group. ``group`` is its name."""
+
+    def __init__(self, group: str, text: str) -> None:
+        super().__init__(text)
+        self.group = group
+
+
+class GroupInvalid(GroupError):
+    """No group can have this name."""
+
+    code = "group_invalid"
+
+    def __init__(self, group: str, why: str) -> None:
+        super().__init__(group, f"{group!r} can't be the name of a group: {why}")
+
+
+class GroupNotAllowed(GroupError):
+    """A client's frame names a group that this client may not send to. ``field`` is the frame's."""
+
+    code = "group_not_allowed"
+    field = "to_group"
 
 
 # --- processors and servers --------------------------------------------------

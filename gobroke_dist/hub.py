@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator
+from itertools import filterfalse
 
 from gobroke_dist.client import Client
 from gobroke_dist.endpoint import Endpoint
+from gobroke_dist.membership import Membership
 from gobroke_dist.message import Message
 from gobroke_dist.metrics import Metrics
 from gobroke_dist.session import CloseCode, FrameProtocol, NumberedProtocol, Session
@@ -19,9 +21,13 @@ class Hub:
 
     Args:
         metrics: where deliveries and drops are counted.
+
+    Attributes:
+        membership: the groups of its sessions.
     """
 
     def __init__(self, metrics: Metrics) -> None:
+        self.membership = Membership()
         self._metrics = metrics
         self._sessions: dict[str, Session] = {}  # by uuid: who gets what is sent to a client
         self._held: dict[str, tuple[Session, Endpoint]] = {}  # by id, the replaced ones too
@@ -55,6 +61,7 @@ class Hub:
     def remove(self, session: Session) -> bool:
         """Let a session go; False: it was not here."""
         self.step_aside(session)
+        self.membership.leave_all(session.id)
         return self._held.pop(session.id, None) is not None
 
     def get(self, uuid: str) -> Session | None:
@@ -100,6 +107,38 @@ class Hub:
             elif not (moved and session.recovery is not None):
                 self._push(session, frames)
         return tuple(missing)
+
+    def deliver_to_groups(
+        self,
+        message: Message,
+        groups: Iterable[str],
+        *,
+        uuids: Iterable[str] = (),
+        exclude: str | None = None,
+        number: int = 0,
+        others_have_it: bool = False,
+    ) -> tuple[str, ...]:
+        """Queue a message for the local members of some groups but one, and for some local clients, once for each.
+
+        Args:
+            message: what.
+            groups: whose members.
+            uuids: for whom else.
+            exclude: which member does not get it.
+            number: as in ``deliver``.
+            others_have_it: of the members only those get it that may come back.
+
+        Returns as ``deliver``.
+        """
+        members = self.members_of(groups) - {exclude}
+        if others_have_it:
+            members = set(filterfalse(self.has_unnumbered, members))
+        return self.deliver(message, members.union(uuids), number=number)
+
+    def members_of(self, groups: Iterable[str]) -> set[str]:
+        """The local clients that are in any of these groups."""
+        members = self.membership.members_of(groups)
+        return {uuid for id_, uuid in members.items() if uuid in self._sessions and self._sessions[uuid].id == id_}
 
     def deliver_to_all(
         self, message: Message, exclude: str | None = None, *, number: int = 0, others_have_it: bool = False

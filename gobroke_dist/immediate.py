@@ -41,8 +41,8 @@ class ImmediateOutlet:
         self._accepted: list[Awaitable[object]] = []
         self._dispatched: list[tuple[str, Message]] = []
 
-    def send(self, data: bytes, uuids: Sequence[str]) -> None:
-        self._sent.append(self._bus.send(data, uuids))
+    def send(self, data: bytes, uuids: Sequence[str], groups: Sequence[str] = ()) -> None:
+        self._sent.append(self._bus.send(data, uuids, groups))
 
     def publish(self, node: str, data: bytes) -> None:
         self._accepted.append(self._bus.publish(node, data))

@@ -60,8 +60,8 @@ class ClusterKeys:
 
     @property
     def secrets(self) -> str:
-        """HASH uuid -> of a client that may come back the SHA-256 of its secret, then lines ``number node``: where it
-        was, and from which number on.
+        """HASH uuid -> of a client that may come back lines with the SHA-256 of its secret, its sessions, and ``number
+        node``: where it was, and from which number on.
         """
         return f"{self.prefix}:secrets"
 
@@ -84,6 +84,55 @@ class ClusterKeys:
     def retired(self) -> str:
         """ZSET node -> when the last client of a node that is gone was removed, in milliseconds of Redis' own clock."""
         return f"{self.prefix}:retired"
+
+    @property
+    def memberships(self) -> str:
+        """ZSET of "group NUL node NUL uuid": the members of every group."""
+        return f"{self.prefix}:memberships"
+
+    @property
+    def away_memberships(self) -> str:
+        """ZSET of the same: those that are away, and may come back."""
+        return f"{self.prefix}:away-memberships"
+
+    @property
+    def client_groups(self) -> str:
+        """ZSET of "node NUL uuid NUL group": the groups of every client."""
+        return f"{self.prefix}:client-groups"
+
+    @property
+    def group_changes(self) -> str:
+        """HASH: ``holder``, the node that hears who joins and leaves; ``until``, until when it alone does, and
+        ``grace``, in milliseconds; ``number`` of the last change.
+        """
+        return f"{self.prefix}:group-changes"
+
+    @property
+    def group_change_log(self) -> str:
+        """ZSET of "number NUL joined|left NUL group NUL uuid" by number: the changes that nobody has seen to yet."""
+        return f"{self.prefix}:group-change-log"
+
+    @property
+    def group_absent(self) -> str:
+        """ZSET of "group NUL uuid": who has gone without leaving, by when that is a change, in milliseconds of Redis'
+        own clock.
+        """
+        return f"{self.prefix}:group-absent"
+
+    @property
+    def changes(self) -> list[str]:
+        """What ``parts/changes.lua`` writes, in its order."""
+        return [self.group_changes, self.group_change_log, self.group_absent]
+
+    @property
+    def groups(self) -> list[str]:
+        """What ``parts/joining.lua`` writes, in its order."""
+        return [self.memberships, self.away_memberships, self.client_groups, *self.changes]
+
+    @property
+    def sending(self) -> list[str]:
+        """What ``parts/sending.lua`` reads, in its order, but for the logs of the nodes that it finds."""
+        return [self.posts, *self.places, self.memberships, self.away_memberships]
 
     def channel(self, node: str) -> Channel:
         """Of one node."""

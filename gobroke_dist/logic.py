@@ -57,6 +57,10 @@ class Operations(Protocol):
     def remove_client(self, client: Client | str) -> Any: ...
     def request(self, message: Message, timeout: float = 5.0) -> Any: ...
     def reply(self, message: Message, data: Any = None, *, sender: str | None = None) -> Any: ...
+    def join_group(self, client: Client | str, group: str) -> Any: ...
+    def leave_group(self, client: Client | str, group: str) -> Any: ...
+    def get_group(self, group: str) -> Any: ...
+    def count_group(self, group: str) -> Any: ...
 
 
 class LogicBase:
@@ -86,6 +90,8 @@ class LogicBase:
         every: PASSIVE: seconds from one nominal time to the next.
         cron: PASSIVE: a cron expression instead of ``every``, read in ``zone``.
         zone: PASSIVE: an IANA time zone, for ``cron``.
+        watches_groups: DISPATCHED, WORKER: get a message whenever a client joins a group or leaves one; its payload is
+            ``{"event": "joined" or "left", "group": name, "client": uuid}``.
         scope: PASSIVE: one run per nominal time in the whole ``"cluster"``, or one on every ``"node"``.
     """
 
@@ -105,6 +111,7 @@ class LogicBase:
     cron: str | None = None
     zone: str = "UTC"
     scope: Literal["cluster", "node"] = "cluster"
+    watches_groups: bool = False
 
     _operations: Operations | None = None
 
@@ -192,6 +199,34 @@ class LogicBase:
             Unavailable: the answer was not accepted.
         """
         return self._ask.reply(message, data, sender=logic_name(self))
+
+    def join_group(self, client: Client | str, group: str) -> Any:
+        """Make a client a member of a group, at once, also in a WORKER. It leaves when it disconnects.
+
+        A client object means this connection of it, a uuid whichever there is. What is sent to the group once this
+        has returned reaches the client.
+
+        Raises:
+            ClientDoesNotExist: it is not connected, or another connection took its place.
+            GroupInvalid: no group can have this name.
+        """
+        return self._ask.join_group(client, group)
+
+    def leave_group(self, client: Client | str, group: str) -> Any:
+        """Take a client out of a group, at once. Nothing happens if it is not in it, or not connected.
+
+        Raises:
+            GroupInvalid: no group can have this name.
+        """
+        return self._ask.leave_group(client, group)
+
+    def get_group(self, group: str) -> Any:
+        """The members of a group in the whole cluster, as a list of ``Client``; none: an empty one."""
+        return self._ask.get_group(group)
+
+    def count_group(self, group: str) -> Any:
+        """How many members a group has, at a cost that does not grow with their number."""
+        return self._ask.count_group(group)
 
     @property
     def _ask(self) -> Operations:

@@ -65,7 +65,9 @@ class Message:
     Attributes:
         to_client: the clients to deliver to; uuids are accepted and become clients.
         to_logic: names of the logics that are to process the message.
-        to_all: deliver to every client of the cluster, except to the client that sends it.
+        to_group: names of the groups to whose members to deliver; who is in several, or named as well, gets it once.
+        to_all: deliver to every client of the cluster.
+        exclude_sender: the client that sends it does not get it by way of ``to_group`` and ``to_all``.
         from_client: the client that sent it, if a client did.
         from_logic: the name of the logic that sent it, if a logic did.
         message_raw: the payload's bytes; text is encoded as UTF-8.
@@ -81,6 +83,7 @@ class Message:
 
     __slots__ = (
         "delivery",
+        "exclude_sender",
         "from_client",
         "from_logic",
         "message_raw",
@@ -93,6 +96,7 @@ class Message:
         "tags",
         "to_all",
         "to_client",
+        "to_group",
         "to_logic",
         "uuid",
     )
@@ -102,7 +106,9 @@ class Message:
         *,
         to_client: Client | str | Iterable[Client | str] = (),
         to_logic: str | Iterable[str] = (),
+        to_group: str | Iterable[str] = (),
         to_all: bool = False,
+        exclude_sender: bool = True,
         from_client: Client | None = None,
         from_logic: str | None = None,
         message_raw: bytes | str = b"",
@@ -111,7 +117,9 @@ class Message:
     ) -> None:
         self.to_client = _clients(to_client)
         self.to_logic = (to_logic,) if isinstance(to_logic, str) else tuple(to_logic)
+        self.to_group = (to_group,) if isinstance(to_group, str) else tuple(to_group)
         self.to_all = to_all
+        self.exclude_sender = exclude_sender
         self.from_client = from_client
         self.from_logic = from_logic
         self.message_raw = message_raw.encode() if isinstance(message_raw, str) else message_raw

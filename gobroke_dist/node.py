@@ -8,32 +8,30 @@ from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from functools import partial
 
-import msgspec
-
 from gobroke_dist.admission import REPLACED, Admission
-from gobroke_dist.bus import Arrival, Reply
+from gobroke_dist.arrivals import Arrivals
 from gobroke_dist.calling import Calling
 from gobroke_dist.client import Client
 from gobroke_dist.clock import SystemClock
 from gobroke_dist.directory import close_local
 from gobroke_dist.endpoint import Endpoint
-from gobroke_dist.errors import BrokeError, ClientAlreadyExists, Draining, FrameInvalid, RedisUnavailable
+from gobroke_dist.errors import BrokeError, ClientAlreadyExists, Draining, RedisUnavailable
 from gobroke_dist.logic import LogicBase, LogicType, Tick
 from gobroke_dist.message import Message
+from gobroke_dist.presence import Presence
 from gobroke_dist.reception import Reception
-from gobroke_dist.request import Receipt
 from gobroke_dist.returning import Returns
 from gobroke_dist.runtime import Runtime
 from gobroke_dist.schedule import schedule_of
 from gobroke_dist.session import CloseCode, FrameProtocol, NumberedProtocol, OutboxLimits, Recovery, Session
 from gobroke_dist.settings import Settings
 from gobroke_dist.ticker import Ticker
-from gobroke_dist.wire import node as wire
 
 log = logging.getLogger(__name__)
 
 _WRITE_BEHIND_SECONDS = 1.0
 _REGISTER_AGAIN_AT_ONCE = 100
+_PRESENCE_SECONDS = 0.5
 
 
 class Node:
@@ -57,6 +55,16 @@ class Node:
             returns=self._returns,
         )
         self.reception = Reception(runtime, self._spawn)
+        self._arrivals = Arrivals(
+            runtime, spawn=self._spawn, give=self.reception.give, replaced=self._admission.replaced
+        )
+        self._presence = Presence(
+            node=runtime.node,
+            logics=runtime.application.logics,
+            groups=runtime.groups,
+            send=lambda message: runtime.router.send(message, runtime.outlet()),
+            grace=runtime.settings.presence_grace,
+        )
         self._touched: dict[str, Client] = {}
         self._unregistered: dict[str, Session] = {}
 
@@ -73,12 +81,14 @@ class Node:
             CouldNotCreateServer: an endpoint's address can't be used.
         """
         await self.runtime.open()
-        await self.runtime.listen(self._arrived, self._returns.lost)
+        await self.runtime.listen(self._arrivals.take, self._returns.lost)
+        await self._presence.begin()
         for index, endpoint in enumerate(self.endpoints):
             await endpoint.start(_EndpointGateway(self, endpoint, first=index == 0))
         await self.runtime.registry.join(self.runtime.member(self.addresses))
         self.runtime.keep(self._register_all)
         self.runtime.every(_WRITE_BEHIND_SECONDS, self._write_behind)
+        self.runtime.every(_PRESENCE_SECONDS, self._presence.tell)
         self._start_tickers()
 
     async def stop(self) -> None:
@@ -128,72 +138,6 @@ class Node:
         self._touch(client)
         await self.reception.receive(session, message)
 
-    # --- what arrives from other nodes -------------------------------------------
-
-    def _arrived(self, arrival: Arrival) -> None:
-        try:
-            envelope = wire.decode(arrival.data)
-        except FrameInvalid:
-            self.runtime.metrics.drop("bad_datum")
-            return
-        if isinstance(envelope, wire.Deliver):
-            self._deliver(envelope, arrival)
-        elif isinstance(envelope, wire.Answer):
-            self.runtime.requests.came(envelope)
-        elif isinstance(envelope, wire.Receipt):
-            self._give(envelope)
-        elif isinstance(envelope, wire.Close) and arrival.reply is not None:
-            self._spawn(self._close(envelope, arrival.reply))
-        elif isinstance(envelope, wire.Close):
-            self._admission.replaced(envelope.session)
-
-    def _deliver(self, envelope: wire.Deliver, arrival: Arrival) -> None:
-        message, hub = envelope.message(), self.runtime.hub
-        if envelope.to is None:
-            own = envelope.origin == self.runtime.node
-            hub.deliver_to_all(message, envelope.exclude, number=arrival.number, others_have_it=own)
-            return
-        gone = hub.deliver(message, envelope.to, number=arrival.number, moved=envelope.moved)
-        if gone and not arrival.complete:
-            self._spawn(self._forward(message, gone, moved=envelope.moved))
-
-    async def _forward(self, message: Message, gone: tuple[str, ...], *, moved: bool) -> None:
-        """Follow clients that have moved to another node meanwhile: once, so that there is no loop (contract R7)."""
-        located = {} if moved else await self.runtime.registry.locate(gone, away=True)
-        here = [uuid for uuid, client in located.items() if client.node == self.runtime.node]
-        self.runtime.metrics.count("kept", len(here))  # away, or not yet here again: the log has it
-        for uuid in gone:
-            if uuid not in located:
-                self.runtime.metrics.drop("client_gone")
-                self.runtime.requests.fail(message, "client_gone")
-        for uuid in located.keys() - set(here):
-            await self.runtime.bus.send(wire.deliver(message, [uuid], moved=True), [uuid])
-
-    def _give(self, envelope: wire.Receipt) -> None:
-        session = self.runtime.hub.get(envelope.client)
-        if session is None:
-            self._spawn(self._forward_receipt(envelope))
-        else:
-            self.reception.give(session, Receipt(envelope.uuid, envelope.logic, envelope.state, envelope.reason))
-
-    async def _forward_receipt(self, envelope: wire.Receipt) -> None:
-        located = {} if envelope.moved else await self.runtime.registry.locate([envelope.client])
-        client = located.get(envelope.client)
-        if client is None or client.node == self.runtime.node:
-            self.runtime.metrics.drop("client_gone")
-        else:
-            await self.runtime.bus.publish(client.node, wire.encode(msgspec.structs.replace(envelope, moved=True)))
-
-    async def _close(self, envelope: wire.Close, reply: Reply) -> None:
-        done = await close_local(
-            self.runtime.hub,
-            envelope.client,
-            envelope.session,
-            code=CloseCode(envelope.code),
-            reason=envelope.reason,
-        )
-        await reply(wire.encode(wire.Closed(done)))
-
     # --- in the background -------------------------------------------------------
 
     def _touch(self, client: Client) -> None:
@@ -216,7 +160,12 @@ class Node:
         await self._register_rest()
 
     async def _register_rest(self) -> None:
-        """Those that are still to be registered again; what fails now is tried again with the next write-behind."""
+        """Those that are still to be registered again; what fails now is tried again with the next write-behind.
+
+        First this node learns which groups they had left when its lease ran out; since then, nobody could change that.
+        """
+        if self._unregistered and self.runtime.hub.membership:
+            await self.runtime.group_directory.catch_up()
         while self._unregistered:
             batch = list(self._unregistered.values())[:_REGISTER_AGAIN_AT_ONCE]
             await asyncio.gather(*(self._register_again(session) for session in batch))
@@ -224,7 +173,8 @@ class Node:
     async def _register_again(self, session: Session) -> None:
         try:
             if self.runtime.hub.get(session.client.uuid) is session:
-                await self.runtime.registry.register(session.client)
+                groups = self.runtime.hub.membership.groups_of(session.id)
+                await self.runtime.registry.register(session.client, groups)
                 await self._returns.keep(session)
         except ClientAlreadyExists:
             hub, uuid = self.runtime.hub, session.client.uuid

@@ -12,6 +12,7 @@ from gobroke_dist.calling import current
 from gobroke_dist.client import Client
 from gobroke_dist.directory import Directory
 from gobroke_dist.errors import NotRunning, RedisUnavailable
+from gobroke_dist.group_directory import GroupDirectory
 from gobroke_dist.message import Message
 from gobroke_dist.outlet import Outlet
 from gobroke_dist.request import body
@@ -29,7 +30,7 @@ class RunningOperations:
 
     Args:
         loop: the event loop that everything runs on.
-        router, directory, requests: what does the work.
+        router, directory, requests, groups: what does the work.
         immediate: makes an outlet for what is sent outside a handler whose sends wait for its commit.
         settings: what is in force in this process.
     """
@@ -41,6 +42,7 @@ class RunningOperations:
         router: Router,
         directory: Directory,
         requests: Requests,
+        groups: GroupDirectory,
         immediate: Callable[[], Outlet],
         settings: Settings,
     ) -> None:
@@ -48,6 +50,7 @@ class RunningOperations:
         self._router = router
         self._directory = directory
         self._requests = requests
+        self._groups = groups
         self._immediate = immediate
         self.settings = settings
         self._timeout = settings.redis_timeout + settings.request_timeout  # the longest that a thread waits
@@ -72,6 +75,18 @@ class RunningOperations:
 
     def reply(self, message: Message, data: Any = None, *, sender: str | None = None) -> Any:
         return self._call(self._requests.reply(message, body(data), sender, _committing()))
+
+    def join_group(self, client: Client | str, group: str) -> Any:
+        return self._call(self._groups.join_group(client, group))
+
+    def leave_group(self, client: Client | str, group: str) -> Any:
+        return self._call(self._groups.leave_group(client, group))
+
+    def get_group(self, group: str) -> Any:
+        return self._call(self._groups.get_group(group))
+
+    def count_group(self, group: str) -> Any:
+        return self._call(self._groups.count_group(group))
 
     def _outlet(self) -> Outlet:
         return _committing() or self._immediate()

@@ -36,8 +36,8 @@ class Outlet(Protocol):
         """Whether effects go out with a later step, so that nobody hears from it of clients that are nowhere."""
         ...
 
-    def send(self, data: bytes, uuids: Sequence[str]) -> None:
-        """Deliver to these clients, wherever they are."""
+    def send(self, data: bytes, uuids: Sequence[str], groups: Sequence[str] = ()) -> None:
+        """Deliver to these clients and to the members of these groups, wherever they are."""
         ...
 
     def publish(self, node: str, data: bytes) -> None:

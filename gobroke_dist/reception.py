@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Coroutine
 
 from gobroke_dist.asking import Waiting
-from gobroke_dist.errors import BrokeError, FrameInvalid, RequestInvalid
+from gobroke_dist.errors import BrokeError, FrameInvalid, GroupNotAllowed, RequestInvalid
 from gobroke_dist.logic import LogicType
 from gobroke_dist.message import Message, ReplyTo
 from gobroke_dist.request import ClientReply, ClientRequest, Receipt
@@ -59,10 +59,20 @@ class Reception:
             session.push(frame)
 
     async def _route(self, session: Session, message: Message, reply_to: ReplyTo | None = None) -> None:
+        self._check_groups(session, message)
         accepting = self._workers(message) if message.receipt else []
         await self._runtime.router.receive(message, self._runtime.outlet(from_client=True), reply_to=reply_to)
         for logic in accepting:
             self.give(session, Receipt(message.uuid, logic, "accepted"))
+
+    def _check_groups(self, session: Session, message: Message) -> None:
+        """Which groups a client may send to. What a middleware or a logic addresses is not looked at."""
+        own = self._runtime.hub.membership.groups_of(session.id)
+        for group in message.to_group:
+            if not self._runtime.settings.client_groups:
+                raise GroupNotAllowed(group, "clients may not send to groups; a logic may, or set client_groups")
+            if group not in own:
+                raise GroupNotAllowed(group, f"this client is not in group {group!r}; it has to join first")
 
     def _workers(self, message: Message) -> list[str]:
         """The logics that give a receipt. Raises ``FrameInvalid``."""
@@ -84,7 +94,7 @@ class Reception:
         session.answered(to)
 
     async def _request(self, session: Session, request: ClientRequest) -> None:
-        if len(request.to_logic) != 1 or request.to_client or request.to_all:
+        if len(request.to_logic) != 1 or request.to_client or request.to_group or request.to_all:
             raise RequestInvalid(request.uuid, "a client asks one logic, and nobody else")
         session.require_room()
         waiting = self._runtime.requests.open(request, request.timeout)

@@ -69,12 +69,14 @@ class Return:
         homes: where it was, in order.
         node, session: where it was last.
         position: what was published up to here is kept there; what comes after it goes to where the client is now.
+        groups: that it is in.
     """
 
     homes: Sequence[Home]
     node: str
     session: str
     position: Position
+    groups: frozenset[str] = frozenset()
 
 
 class Registry(Protocol):
@@ -82,7 +84,8 @@ class Registry(Protocol):
 
     A member holds a lease, which the registry's own clock times (contract W20). When it runs out, the member
     and its clients are gone for everyone: they are not located, not listed, and their uuids may be registered
-    again. Ghosts are removed from storage by whichever member renews next, in bounded steps.
+    again. Ghosts are removed from storage by whichever member renews next, in bounded steps. A client that goes, or
+    whose uuid another session takes over, leaves all of its groups (``Groups``) in the same step.
     """
 
     async def join(self, member: Member) -> None:
@@ -107,10 +110,11 @@ class Registry(Protocol):
         """All members with a running lease."""
         ...
 
-    async def register(self, client: Client) -> None:
+    async def register(self, client: Client, groups: Iterable[str] = ()) -> None:
         """Make a client of this member known. ``client.node`` and ``client.session`` are set already.
 
-        Registering the same session again refreshes it.
+        Registering the same session again refreshes it, and its groups stay as they are. A session that is not known
+        (any more) is in ``groups`` from then on, and in no others.
 
         Raises:
             ClientAlreadyExists: another session of it, on a living member.
@@ -124,6 +128,8 @@ class Registry(Protocol):
 
         In the same step ``news`` is published to the node of the older session, on the bus: what is sent to the
         client from then on arrives there after it. Calling again with the same sessions changes nothing.
+
+        The new session is in no groups.
 
         Returns:
             False: ``older`` is not, or no longer, the session that is known; nothing was done.
@@ -154,6 +160,8 @@ class Registry(Protocol):
 
     async def come_back(self, client: Client, secret: bytes) -> Return | None:
         """Register the new session of a client that was kept with this secret, and is away or loses its old session.
+
+        It is in the groups that the client was in: its node is told by ``wire.Rejoined`` before what is sent to them.
 
         None: nobody waits for it with this secret. Raises as ``register``.
         """

@@ -65,8 +65,8 @@ def addressed(message: Message) -> Message:
         RequestInvalid: it names none, or several.
     """
     named = len(message.to_logic) + len(message.to_client)
-    if message.to_all or named != 1:
-        what = "everybody" if message.to_all else f"{named} recipients"
+    if message.to_all or message.to_group or named != 1:
+        what = "everybody" if message.to_all else "groups" if message.to_group else f"{named} recipients"
         raise RequestInvalid(message.uuid, f"request {message.uuid!r} names {what}; ask one logic or one client")
     if not message.to_client:
         return message

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from hmac import compare_digest
 from typing import Any, NamedTuple
 
 from gobroke_dist.bus import Missed
-from gobroke_dist.errors import BrokeError, ClientAlreadyExists
+from gobroke_dist.errors import BrokeError, ClientAlreadyExists, FrameInvalid
 from gobroke_dist.registry import Position, Return
 from gobroke_dist.runtime import Runtime
 from gobroke_dist.session import CloseCode, NumberedProtocol, Recovery, Session
@@ -73,7 +74,7 @@ class Returns:
         if missed is None:
             log.info("client %s comes back; what it missed is not known any more", session.client.uuid)
         self._runtime.metrics.count("recovered" if missed is not None else "not_recovered")
-        self._welcome(session, back.position, missed)
+        self._welcome(session, back.position, missed, back.groups)
         self._spawn(self._end(session, back))
 
     async def keep(self, session: Session) -> None:
@@ -113,7 +114,7 @@ class Returns:
         whole = [part for part in found if part is not None]
         return sorted(datum for part in whole for datum in part) if len(whole) == len(found) else None
 
-    def _welcome(self, session: Session, position: Position, missed: Missed | None) -> None:
+    def _welcome(self, session: Session, position: Position, missed: Missed | None, groups: Iterable[str] = ()) -> None:
         protocol, client = session.protocol, session.client
         assert isinstance(protocol, NumberedProtocol)
         session.epoch = position.epoch
@@ -121,7 +122,7 @@ class Returns:
         recovered = missed is not None
         since = session.recovery.number if recovered and session.recovery else position.number
         welcome = protocol.encode_session(client, token=token, number=since, recovered=recovered)
-        session.begin(position.number, [welcome, *_frames(protocol, client.uuid, missed or ())])
+        session.begin(position.number, [welcome, *_frames(protocol, _own(client.uuid, missed or (), groups))])
 
     async def _end(self, session: Session, back: Return) -> None:
         """The connection that the client has given up, where another node does not know that yet."""
@@ -137,14 +138,34 @@ class Returns:
                 log.debug("node %s did not close the old connection: %s", back.node, error)
 
 
-def _frames(protocol: NumberedProtocol, uuid: str, missed: Missed) -> Iterator[bytes]:
-    for number, data in missed:
-        envelope = wire.read_delivery(data)
-        if envelope is not None and _is_for(uuid, envelope):
-            yield protocol.encode_numbered(envelope.message(), number)
+def _frames(protocol: NumberedProtocol, missed: Iterable[tuple[int, wire.Deliver]]) -> Iterator[bytes]:
+    for number, envelope in missed:
+        yield protocol.encode_numbered(envelope.message(), number)
 
 
-def _is_for(uuid: str, envelope: wire.Deliver) -> bool:
+def _own(uuid: str, missed: Missed, groups: Iterable[str]) -> list[tuple[int, wire.Deliver]]:
+    """What was for a client that is now in these groups. Read from the end: what it joined it was not in before."""
+    own: list[tuple[int, wire.Deliver]] = []
+    then = set(groups)
+    for number, data in reversed(missed):
+        envelope = _read(data)
+        if isinstance(envelope, wire.Membership) and envelope.client == uuid:
+            (then.discard if envelope.joined else then.add)(envelope.group)
+        elif isinstance(envelope, wire.Deliver) and _is_for(uuid, envelope, then):
+            own.append((number, envelope))
+    return own[::-1]
+
+
+def _read(data: bytes) -> wire.Envelope | None:
+    try:
+        return wire.decode(data)
+    except FrameInvalid:
+        return None
+
+
+def _is_for(uuid: str, envelope: wire.Deliver, groups: AbstractSet[str]) -> bool:
     if envelope.to is None:
         return envelope.exclude != uuid
-    return uuid in envelope.to and not envelope.moved
+    if uuid in envelope.to:
+        return not envelope.moved
+    return envelope.exclude != uuid and not groups.isdisjoint(envelope.groups)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from gobroke_dist import middleware, payload
 from gobroke_dist.errors import ClientDoesNotExist, LogicDoesNotExist, LogicIsPassive, MessageRejected
+from gobroke_dist.groups import check
 from gobroke_dist.hub import Hub
 from gobroke_dist.logic import LogicBase, LogicType
 from gobroke_dist.message import Message, ReplyTo
@@ -68,6 +69,7 @@ class Router:
         Raises:
             MessageRejected: by a send middleware.
             LogicDoesNotExist, LogicIsPassive, PayloadInvalid: of ``to_logic``; nothing was sent.
+            GroupInvalid: of ``to_group``; nothing was sent.
             ClientDoesNotExist: a recipient given by uuid is connected nowhere.
             Unavailable: something was not accepted.
         """
@@ -95,6 +97,8 @@ class Router:
 
     async def _route(self, message: Message, outlet: Outlet) -> None:
         types = {name: self._logics[name].logic_type for name in message.to_logic if name in self._logics}
+        for group in message.to_group:
+            check(group)
         here = {client.uuid for client in message.to_client if self._hub.has_unnumbered(client.uuid)}
         routed = route(message, View(logics=types, here=here))
         self._refuse_bad_logics(routed)
@@ -134,9 +138,15 @@ class Router:
             # Own clients get it at once, like all that goes to them: what is sent next can't overtake it (R5).
             self._hub.deliver_to_all(message, routed.exclude)
             outlet.broadcast(wire.deliver_to_all(message, exclude=routed.exclude, origin=self._node))
-        if routed.local:
-            self._count_gone(self._hub.deliver(message, routed.local))
+        local, groups, exclude = routed.local, routed.groups, routed.exclude
         elsewhere = [uuid for uuid in routed.elsewhere if uuid not in nowhere]
+        if groups:
+            self._count_gone(self._hub.deliver_to_groups(message, groups, uuids=local, exclude=exclude))
+            data = wire.deliver(message, elsewhere, groups=groups, exclude=exclude, origin=self._node)
+            outlet.send(data, elsewhere, groups)
+            return
+        if local:
+            self._count_gone(self._hub.deliver(message, local))
         for start in range(0, len(elsewhere), _SENT_AT_ONCE):
             part = elsewhere[start : start + _SENT_AT_ONCE]
             outlet.send(wire.deliver(message, part), part)

@@ -1,8 +1,8 @@
 """Who gets a message: one pure function, and all there is to know about the question.
 
 Loops are impossible by construction (contract R7): only the process where a message enters the system
-routes it. What crosses to another node names clients and nothing else, so nothing there can run a logic
-or send on (R3). Where clients are that are not here is found by the step that sends to them.
+routes it. What crosses to another node names clients and groups and nothing else, so nothing there can run
+a logic or send on (R3). Where clients are that are not here is found by the step that sends to them.
 """
 
 from __future__ import annotations
@@ -29,13 +29,16 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """The answer. Each recipient of the message is in exactly one of the fields.
+    """The answer. Each recipient that the message names is in exactly one of the fields.
+
+    Each node finds the members of the groups among its own clients, and gives none of them the message twice.
 
     Attributes:
         local: uuids of recipients to whom this process delivers at once.
         elsewhere: those of all others.
+        groups: the groups to whose members it goes, except ``exclude``.
         everyone: to all clients of the cluster, except ``exclude``.
-        exclude: the sender of a message to everyone, which does not get its own message back.
+        exclude: the sender of a message to everyone or to groups, which does not get its own message back.
         dispatched: DISPATCHED logics, to run here.
         workers: WORKER logics, to hand the message to.
         passive: PASSIVE logics, which take no messages: an error.
@@ -44,6 +47,7 @@ class Route:
 
     local: tuple[str, ...] = ()
     elsewhere: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
     everyone: bool = False
     exclude: str | None = None
     dispatched: tuple[str, ...] = ()
@@ -55,7 +59,7 @@ class Route:
 def route(message: Message, view: View) -> Route:
     """Decide where a message goes. A recipient that is named twice gets it once.
 
-    With ``to_all``, single recipients are part of everyone, and are not listed again.
+    With ``to_all``, single recipients and groups are part of everyone, and are not listed again.
     """
     uuids = () if message.to_all else tuple(dict.fromkeys(client.uuid for client in message.to_client))
     by_type: dict[LogicType | None, list[str]] = {}
@@ -64,10 +68,16 @@ def route(message: Message, view: View) -> Route:
     return Route(
         local=tuple(uuid for uuid in uuids if uuid in view.here),
         elsewhere=tuple(uuid for uuid in uuids if uuid not in view.here),
+        groups=() if message.to_all else tuple(dict.fromkeys(message.to_group)),
         everyone=message.to_all,
-        exclude=message.from_client.uuid if message.to_all and message.from_client else None,
+        exclude=_excluded(message),
         dispatched=tuple(by_type.get(LogicType.DISPATCHED, ())),
         workers=tuple(by_type.get(LogicType.WORKER, ())),
         passive=tuple(by_type.get(LogicType.PASSIVE, ())),
         unknown_logics=tuple(by_type.get(None, ())),
     )
+
+
+def _excluded(message: Message) -> str | None:
+    to_many = message.to_all or message.to_group
+    return message.from_client.uuid if to_many and message.exclude_sender and message.from_client else None

@@ -18,6 +18,7 @@ from gobroke_dist.bus import Arrival, Receiver
 from gobroke_dist.directory import Directory
 from gobroke_dist.dispatcher import Dispatcher
 from gobroke_dist.errors import BrokeError, FrameInvalid, RedisUnavailable
+from gobroke_dist.group_directory import GroupDirectory
 from gobroke_dist.hub import Hub
 from gobroke_dist.immediate import ImmediateOutlet, TaskProducer
 from gobroke_dist.keys import ClusterKeys
@@ -80,7 +81,8 @@ class Runtime:
         self._lease = lease or settings.node_lease
         make = on_redis(broker) if isinstance(broker, OrderedBroker) else broker
         self._backing = make(settings, self._lease, self.metrics)
-        self.registry, self.bus, self.producer = self._backing.registry, self._backing.bus, self._backing.producer
+        self.registry, self.groups = self._backing.registry, self._backing.groups
+        self.bus, self.producer = self._backing.bus, self._backing.producer
         self._threads = ThreadPoolExecutor(settings.threads, thread_name_prefix="gobroke-logic")
         self.runner = Runner(metrics=self.metrics, on_logic_error=application.on_logic_error, threads=self._threads)
         self.dispatcher = Dispatcher(
@@ -109,11 +111,20 @@ class Runtime:
             metrics=self.metrics,
             limit=settings.pending_limit,
         )
+        self.group_directory = GroupDirectory(
+            node=self.node,
+            hub=self.hub,
+            registry=self.registry,
+            groups=self.groups,
+            bus=self.bus,
+            timeout=settings.request_timeout,
+        )
         self.operations = RunningOperations(
             loop=asyncio.get_running_loop(),
             router=self.router,
             directory=self.directory,
             requests=self.requests,
+            groups=self.group_directory,
             immediate=self.outlet,
             settings=settings,
         )

@@ -51,6 +51,14 @@ class Settings(BaseSettings):
     )
     outbox_bytes: int = Field(default=1 << 20, ge=1024, description="bytes that one client's outbox holds")
     max_frame: int = Field(default=1 << 20, ge=16, description="largest frame that a client may send")
+    client_groups: bool = Field(
+        default=False, description="whether a client's frame may name groups in to_group, of those that it is in"
+    )
+    presence_grace: float = Field(
+        default=2.0,
+        ge=0,
+        description="how long a client may be gone that joins its groups again without having left them",
+    )
     ping_interval: float = Field(default=20.0, gt=0, description="time between pings to a client")
     ping_timeout: float = Field(default=10.0, gt=0, description="time a client has to answer a ping")
 

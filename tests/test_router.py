@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from gobroke_dist import (
     Client,
     ClientDoesNotExist,
+    GroupInvalid,
     LogicBase,
     LogicDoesNotExist,
     LogicIsPassive,
@@ -61,8 +62,8 @@ class Notes:
         self.deferred = deferred
         self._gone = gone
 
-    def send(self, data: bytes, uuids: Sequence[str]) -> None:
-        self.taken.append(("send", tuple(uuids), data))
+    def send(self, data: bytes, uuids: Sequence[str], groups: Sequence[str] = ()) -> None:
+        self.taken.append(("send", (*uuids, *groups), data))
 
     def publish(self, node: str, data: bytes) -> None:
         self.taken.append(("publish", node, data))
@@ -129,6 +130,25 @@ async def test_r4_a_broadcast_is_one_publish(setting: Setting) -> None:
     envelope = wire.decode(data)  # type: ignore[arg-type]
     assert isinstance(envelope, wire.Deliver)
     assert (kind, envelope.to, envelope.exclude) == ("broadcast", None, "ben")
+
+
+async def test_c6_groups_and_clients_are_one_sending(setting: Setting) -> None:
+    """It names the groups and not their members, and whom to leave out."""
+    notes, sender = Notes(), Client(uuid="cid", node="there")
+    message = Message(to_group=["room", "hall"], to_client="ben", from_client=sender, message_raw=b"hi")
+    await setting.router.send(message, notes)
+    [(kind, recipients, data)] = notes.taken
+    assert (kind, recipients) == ("send", ("ben", "room", "hall"))
+    envelope = wire.decode(data)  # type: ignore[arg-type]
+    assert isinstance(envelope, wire.Deliver)
+    assert (envelope.to, envelope.groups, envelope.exclude) == (["ben"], ("room", "hall"), "cid")
+
+
+async def test_c6_a_group_that_nobody_can_ever_enter_is_a_mistake(setting: Setting) -> None:
+    notes = Notes()
+    with pytest.raises(GroupInvalid, match="NUL"):
+        await setting.router.send(Message(to_group=["room", "ro\0om"]), notes)
+    assert notes.taken == []
 
 
 async def test_r1_send_middleware_runs_in_order_then_the_message_is_routed(setting: Setting) -> None:

@@ -42,6 +42,26 @@ ANN = Client(uuid="ann")
         pytest.param(
             Message(from_logic="chat", to_all=True, to_client="eve"), Route(everyone=True), id="everyone includes each"
         ),
+        pytest.param(Message(to_group="room"), Route(groups=("room",)), id="a group"),
+        pytest.param(
+            Message(to_group=["room", "hall", "room"], to_client=["ann", "dan"]),
+            Route(groups=("room", "hall"), local=("ann",), elsewhere=("dan",)),
+            id="groups beside clients, each named once",
+        ),
+        pytest.param(
+            Message(from_client=ANN, to_group="room"),
+            Route(groups=("room",), exclude="ann"),
+            id="a group but the sender",
+        ),
+        pytest.param(
+            Message(from_client=ANN, to_group="room", exclude_sender=False),
+            Route(groups=("room",)),
+            id="a group with the sender",
+        ),
+        pytest.param(
+            Message(from_client=ANN, to_all=True, exclude_sender=False), Route(everyone=True), id="really everyone"
+        ),
+        pytest.param(Message(to_all=True, to_group="room"), Route(everyone=True), id="everyone includes each group"),
         pytest.param(Message(to_logic="echo"), Route(dispatched=("echo",)), id="dispatched"),
         pytest.param(Message(to_logic="chat"), Route(workers=("chat",)), id="worker"),
         pytest.param(Message(to_logic="clock"), Route(passive=("clock",)), id="passive"),

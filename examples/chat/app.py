@@ -12,7 +12,7 @@ leave, who,
 typing
 say         WORKER      every line gets a number, so a room's lines are handled one after another (``order_by``),
                         on any worker; rooms do not wait for each other
-presence    PASSIVE     every two seconds, once in the whole cluster: who vanished without leaving is taken out
+presence    WORKER      hears once in the whole cluster of each who joins or leaves, or vanishes without leaving
 ==========  ==========  =========================================================================================
 """
 
@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,9 +27,9 @@ from typing import Any
 from pydantic_core import to_json
 
 from endpoints import WebSocketEndpoint
-from examples.chat.payloads import Entrance, InRoom, Line, Member, Words
+from examples.chat.payloads import Change, Entrance, InRoom, Line, Words
 from examples.chat.rooms import Rooms
-from gobroke_dist import Broke, Client, LogicBase, LogicType, Message, Tick
+from gobroke_dist import Broke, Client, ClientDoesNotExist, LogicBase, LogicType, Message
 
 broke = Broke(WebSocketEndpoint(port=8080, pages=Path(__file__).with_name("page")))
 
@@ -45,15 +44,25 @@ class ChatLogic(LogicBase):
         super().__init__()
         self.rooms = rooms
 
-    def tell(self, people: Iterable[Member | Client], kind: str, *, uuid: str | None = None, **facts: Any) -> None:
-        """Send one message to all of them: it crosses to each node once, however many of them are there."""
-        clients = [one if isinstance(one, Client) else Client(uuid=one.client, node=one.node) for one in people]
-        if clients:
-            self.send_message(Message(to_client=clients, message_raw=to_json({"kind": kind, **facts}), uuid=uuid))
+    def tell(self, whom: Client, kind: str, **facts: Any) -> None:
+        """Send something to one client."""
+        self.send_message(Message(to_client=whom, message_raw=_said(kind, facts)))
 
-    def tell_who_is_here(self, room: str, members: list[Member]) -> None:
+    def tell_room(
+        self, room: str, kind: str, *, but: Client | None = None, uuid: str | None = None, **facts: Any
+    ) -> None:
+        """Send something to all in a room: it crosses to each node once, however many of them are there."""
+        facts = {"room": room, **facts}
+        self.send_message(Message(to_group=room, from_client=but, message_raw=_said(kind, facts), uuid=uuid))
+
+    def people(self, room: str) -> list[dict[str, str]]:
+        """Who is in a room, as the page shows it."""
+        shown = [{"client": one.uuid, "name": name_of(one), "node": one.node} for one in self.get_group(room)]
+        return sorted(shown, key=lambda one: (one["name"].lower(), one["client"]))
+
+    def tell_who_is_here(self, room: str) -> None:
         """Show everybody in a room the list of its members."""
-        self.tell(members, "online", room=room, members=[_shown(member) for member in members])
+        self.tell_room(room, "online", members=self.people(room))
 
 
 class Join(ChatLogic):
@@ -63,9 +72,12 @@ class Join(ChatLogic):
 
     def run_logic(self, message: Message) -> None:
         room, me = message.payload.room, sender(message)
-        members, lines = self.rooms.enter(room, member_of(me), after=message.payload.after)
-        self.tell([me], "history", room=room, lines=lines)
-        self.tell_who_is_here(room, members)
+        try:
+            self.join_group(me, room)
+        except ClientDoesNotExist:
+            return  # it has gone again
+        self.tell(me, "history", room=room, lines=self.rooms.history(room, after=message.payload.after))
+        self.tell_who_is_here(room)
 
 
 class Leave(ChatLogic):
@@ -74,9 +86,8 @@ class Leave(ChatLogic):
     payload = InRoom
 
     def run_logic(self, message: Message) -> None:
-        room = message.payload.room
-        if self.rooms.forget(room, [member_of(sender(message))]):
-            self.tell_who_is_here(room, self.rooms.members(room))
+        self.leave_group(sender(message), message.payload.room)
+        self.tell_who_is_here(message.payload.room)
 
 
 class Who(ChatLogic):
@@ -86,8 +97,7 @@ class Who(ChatLogic):
 
     def run_logic(self, message: Message) -> None:
         room = message.payload.room
-        members = [_shown(member) for member in self.rooms.members(room)]
-        self.tell([sender(message)], "online", room=room, members=members)
+        self.tell(sender(message), "online", room=room, members=self.people(room))
 
 
 class Typing(ChatLogic):
@@ -96,9 +106,8 @@ class Typing(ChatLogic):
     payload = InRoom
 
     def run_logic(self, message: Message) -> None:
-        room, me = message.payload.room, member_of(sender(message))
-        others = [member for member in self.rooms.members(room) if member.client != me.client]
-        self.tell(others, "typing", room=room, name=me.name)
+        me = sender(message)
+        self.tell_room(message.payload.room, "typing", but=me, name=name_of(me))
 
 
 class Say(ChatLogic):
@@ -129,29 +138,30 @@ class Say(ChatLogic):
             node=me.node,
             at=datetime.now(UTC),
         )
-        line, members = self.rooms.number(room, said)
+        line = self.rooms.number(room, said)
         handled = {
             "worker": f"{socket.gethostname()}:{os.getpid()}",
             "attempt": message.delivery.attempt,
             "recovered": message.delivery.recovered,
         }
-        self.tell(members, "said", uuid=line.uuid, room=room, line=line, handled=handled)
+        self.tell_room(room, "said", uuid=line.uuid, line=line, handled=handled)
 
 
 class Presence(ChatLogic):
-    """Take out of the rooms who is no longer connected to any node, and show the others."""
+    """Show the others who is gone: who vanished without leaving has said nothing to any logic."""
 
-    logic_type = LogicType.PASSIVE
-    every = 2.0
+    logic_type = LogicType.WORKER
+    payload = Change
+    watches_groups = True
 
-    def run_tick(self, tick: Tick) -> None:
-        # The members first: who is a member was connected, so who is not in the later list has gone since.
-        rooms = {room: self.rooms.members(room) for room in self.rooms.names()}
-        connected = {client.uuid for client in self.get_all_clients()}
-        for room, members in rooms.items():
-            vanished = [member for member in members if member.client not in connected]
-            if vanished and self.rooms.forget(room, vanished):
-                self.tell_who_is_here(room, self.rooms.members(room))
+    def order_by(self, message: Message) -> str:
+        """The changes of a room, one after another: the last list that it is shown is the right one."""
+        room: str = message.payload.group
+        return room
+
+    def run_logic(self, message: Message) -> None:
+        if message.payload.event == "left":
+            self.tell_who_is_here(message.payload.group)
 
 
 ANONYMOUS = "somebody"
@@ -169,13 +179,8 @@ def name_of(client: Client) -> str:
     return " ".join(str(client.get_metadata("name", "")).split())[:40] or ANONYMOUS
 
 
-def member_of(client: Client) -> Member:
-    """A client as a member of a room."""
-    return Member(client=client.uuid, name=name_of(client), node=client.node, session=client.session)
-
-
-def _shown(member: Member) -> dict[str, str]:
-    return {"client": member.client, "name": member.name, "node": member.node}
+def _said(kind: str, facts: dict[str, Any]) -> bytes:
+    return to_json({"kind": kind, **facts})
 
 
 ROOMS = Rooms(broke)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
@@ -35,16 +35,18 @@ class Words(InRoom):
     text: Text
 
 
-# --- to the page -------------------------------------------------------------
+# --- from the framework -----------------------------------------------------
 
 
-class Member(_Model):
-    """Somebody in a room. ``session`` tells this connection from an earlier one of the same client."""
+class Change(_Model):
+    """For ``presence``: somebody has joined a room, or left it."""
 
+    event: Literal["joined", "left"]
+    group: str
     client: str
-    name: str
-    node: str
-    session: str
+
+
+# --- to the page -------------------------------------------------------------
 
 
 class Line(_Model):

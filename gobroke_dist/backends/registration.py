@@ -7,7 +7,7 @@ metadata, which is the application's and can be of any size and depth.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -59,6 +59,12 @@ def decode(uuid: str, registration: bytes, milliseconds: int) -> Client:
     stored = _decoder.decode(registration)
     last_message = _EPOCH + timedelta(milliseconds=milliseconds)
     return Client(uuid, stored.metadata, last_message, stored.node, stored.session)
+
+
+def decode_all(found: Sequence[bytes]) -> Iterator[Client]:
+    """The clients of which a script has told three each: uuid, registration, Unix milliseconds."""
+    threes = zip(found[::3], found[1::3], found[2::3], strict=True)
+    return (decode(uuid.decode(), registration, int(ms)) for uuid, registration, ms in threes)
 
 
 def last_message_ms(client: Client) -> int:

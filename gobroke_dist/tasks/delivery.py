@@ -63,10 +63,13 @@ class Publication(NamedTuple):
 
 
 class Sending(NamedTuple):
-    """A datum for clients, wherever they are when the message is settled; who is nowhere by then is gone."""
+    """A datum for clients and members of groups, wherever they are when the message is settled; who is nowhere by then
+    is gone.
+    """
 
     data: bytes
     to: tuple[str, ...]
+    groups: tuple[str, ...] = ()
 
 
 Effect = Publication | Sending | Parcel

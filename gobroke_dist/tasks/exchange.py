@@ -125,8 +125,8 @@ class _Sheet:
                 args += ("p", self._log_of(channel), channel.field, channel.name, *self._kept, effect.data)
             elif isinstance(effect, Sending):
                 nodes = self._cluster.channel("")
-                args += ("s", self._places(), nodes.name, nodes.log, *self._kept, effect.data)
-                args += (len(effect.to), *effect.to)
+                args += ("s", self._sending(), nodes.name, nodes.log, *self._kept, effect.data)
+                args += (len(effect.to), len(effect.groups), *effect.to, *effect.groups)
             else:
                 queue = QueueKeys(self._queue.prefix, effect.queue)
                 args += ("e", self._first_key(queue), *place_args(effect, self._lane(queue, effect.key)))
@@ -140,9 +140,9 @@ class _Sheet:
         """The index of the posts' key, which the channel's log follows."""
         return self._index(channel.log, lambda: [self._cluster.posts, channel.log])
 
-    def _places(self) -> int:
-        """The index of the posts' key, which the clients' places follow."""
-        return self._index(self._cluster.clients, lambda: [self._cluster.posts, *self._cluster.places])
+    def _sending(self) -> int:
+        """The index of the first key of what sends to clients."""
+        return self._index(self._cluster.clients, lambda: self._cluster.sending)
 
     def _first_key(self, queue: QueueKeys) -> int:
         return self._index(queue.queue, lambda: queue_keys(queue))

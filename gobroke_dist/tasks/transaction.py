@@ -29,8 +29,8 @@ class Transaction:
     effects: list[Publication | Sending | Task] = field(default_factory=list)
     after_commit: list[Dispatch] = field(default_factory=list)
 
-    def send(self, data: bytes, uuids: Sequence[str]) -> None:
-        self.effects.append(Sending(data, tuple(uuids)))
+    def send(self, data: bytes, uuids: Sequence[str], groups: Sequence[str] = ()) -> None:
+        self.effects.append(Sending(data, tuple(uuids), tuple(groups)))
 
     def publish(self, node: str, data: bytes) -> None:
         self.effects.append(Publication(self.keys.channel(node), data))

@@ -2,8 +2,9 @@
 
 ``JSONProtocol``, client to server: one JSON object in each frame. ::
 
-    {"to_logic": "chat" | ["a", "b"],         at least one recipient, of either kind; at most 1,000 of each
+    {"to_logic": "chat" | ["a", "b"],         at least one recipient, of any kind; at most 1,000 of each
      "to_client": "uuid" | ["uuid", ...],
+     "to_group": "room" | ["a", "b"],         groups that the client is in, where the setting client_groups allows it
      "data": <any JSON>,                      the payload: exactly these bytes become message_raw
      "uuid": "id",                            optional: the message's id, so that sending it again is safe
      "metadata": {...},                       optional
@@ -75,6 +76,7 @@ class Envelope(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     data: Raw
     to_logic: _Ids = ""
     to_client: _Ids = ""
+    to_group: _Ids = ""
     uuid: _Id | None = None
     metadata: dict[str, Any] | None = None
     ask: Annotated[float, Meta(gt=0, le=MAX_WAIT)] | None = None
@@ -171,7 +173,7 @@ class JSONProtocol:
             raise FrameInvalid(_explain(str(error))) from None
         if envelope.reply is not None:
             return _reply(envelope, envelope.reply, client)
-        if not envelope.to_logic and not envelope.to_client:
+        if not (envelope.to_logic or envelope.to_client or envelope.to_group):
             raise FrameInvalid("the frame names no recipient: give to_logic, to_client or both", field="to_logic")
         message = _message(envelope, client) if envelope.ask is None else _request(envelope, envelope.ask, client)
         message.receipt = envelope.receipt
@@ -253,6 +255,7 @@ def _read(frame: bytes) -> Envelope:
 def _message(envelope: Envelope, client: Client) -> Message:
     return Message(
         to_client=envelope.to_client or (),
+        to_group=envelope.to_group or (),
         to_logic=envelope.to_logic or (),
         from_client=client,
         message_raw=bytes(envelope.data),
@@ -263,7 +266,7 @@ def _message(envelope: Envelope, client: Client) -> Message:
 
 def _request(envelope: Envelope, timeout: float, client: Client) -> ClientRequest:
     logics = [envelope.to_logic] if isinstance(envelope.to_logic, str) else envelope.to_logic
-    if len(logics) != 1 or envelope.to_client:
+    if len(logics) != 1 or envelope.to_client or envelope.to_group:
         raise FrameInvalid("a frame with ask names one logic, and nobody else", field="ask")
     return ClientRequest(
         timeout=timeout,
@@ -276,7 +279,8 @@ def _request(envelope: Envelope, timeout: float, client: Client) -> ClientReques
 
 
 def _reply(envelope: Envelope, request: str, client: Client) -> ClientReply:
-    if envelope.to_logic or envelope.to_client or envelope.metadata is not None or envelope.ask or envelope.receipt:
+    recipients = envelope.to_logic or envelope.to_client or envelope.to_group
+    if recipients or envelope.metadata is not None or envelope.ask or envelope.receipt:
         raise FrameInvalid("a frame with reply has data, and at most a uuid beside it", field="reply")
     return ClientReply(request=request, from_client=client, message_raw=bytes(envelope.data), uuid=envelope.uuid)
 

@@ -23,10 +23,11 @@ class Sender(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Deliver(msgspec.Struct, tag="d", array_like=True, frozen=True):
-    """Deliver to these clients, or with ``to`` None to all but ``exclude``.
+    """Deliver to these clients and to those in any of ``groups`` but ``exclude``; with ``to`` None, to all but that.
 
-    ``origin`` is the node whose own clients have it already; ``moved`` says that it followed its client here, who has
-    had it if it has come back; ``reply_to`` is where the client's answer goes, if it is asked for one.
+    ``origin`` is the node whose own clients have it already, but for those in ``to``; ``moved`` says that it followed
+    its client here, who has had it if it has come back; ``reply_to`` is where the client's answer goes, if it is asked
+    for one.
     """
 
     uuid: str
@@ -38,6 +39,7 @@ class Deliver(msgspec.Struct, tag="d", array_like=True, frozen=True):
     moved: bool = False
     origin: str = ""
     reply_to: ReplyTo | None = None
+    groups: tuple[str, ...] = ()
 
     def message(self) -> Message:
         """The message to hand to the local sessions."""
@@ -87,36 +89,61 @@ class Receipt(msgspec.Struct, tag="r", array_like=True, frozen=True):
     moved: bool = False
 
 
-Envelope = Deliver | Close | Closed | Answer | Receipt
+class Membership(msgspec.Struct, tag="g", array_like=True, frozen=True):
+    """From now on this session of a client of yours is in a group, or is not. ``token`` is for who waits for it."""
+
+    client: str
+    session: str
+    group: str
+    joined: bool
+    token: str
+
+
+class Rejoined(msgspec.Struct, frozen=True):
+    """A client of yours has come back with this session, and is in these groups. Redis writes it itself, in JSON."""
+
+    client: str
+    session: str
+    groups: tuple[str, ...]
+
+
+class Echo(msgspec.Struct, tag="e", array_like=True, frozen=True):
+    """From a node to itself: all that was published to it before has arrived."""
+
+    token: str
+
+
+Packed = Deliver | Close | Closed | Answer | Receipt | Membership | Echo
+Envelope = Packed | Rejoined
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder: msgspec.msgpack.Decoder[Envelope] = msgspec.msgpack.Decoder(Envelope)
+_decoder: msgspec.msgpack.Decoder[Packed] = msgspec.msgpack.Decoder(Packed)
+_json_decoder = msgspec.json.Decoder(Rejoined)
 
 
 def encode(envelope: Envelope) -> bytes:
     """One envelope as bytes."""
-    return _encoder.encode(envelope)
+    return msgspec.json.encode(envelope) if isinstance(envelope, Rejoined) else _encoder.encode(envelope)
 
 
 def decode(data: bytes) -> Envelope:
     """The envelope in ``data``. Raises ``FrameInvalid`` for anything else."""
     try:
-        return _decoder.decode(data)
+        return _json_decoder.decode(data) if data[:1] == b"{" else _decoder.decode(data)
     except (msgspec.DecodeError, RecursionError) as error:
         raise FrameInvalid(f"not an envelope of this version: {error}") from None
 
 
-def read_delivery(data: bytes) -> Deliver | None:
-    """The delivery in ``data``; None for anything else."""
-    try:
-        envelope = decode(data)
-    except FrameInvalid:
-        return None
-    return envelope if isinstance(envelope, Deliver) else None
-
-
-def deliver(message: Message, to: list[str], *, moved: bool = False) -> bytes:
-    """The bytes that carry ``message`` to these clients of another node."""
+def deliver(
+    message: Message,
+    to: list[str],
+    *,
+    groups: tuple[str, ...] = (),
+    exclude: str | None = None,
+    moved: bool = False,
+    origin: str = "",
+) -> bytes:
+    """The bytes that carry ``message`` to these clients, and to the members of these groups."""
     return encode(
         Deliver(
             message.uuid,
@@ -124,8 +151,11 @@ def deliver(message: Message, to: list[str], *, moved: bool = False) -> bytes:
             message.message_raw,
             message.metadata,
             to,
-            moved=moved,
-            reply_to=message.reply_to,
+            exclude,
+            moved,
+            origin,
+            message.reply_to,
+            groups,
         )
     )
 

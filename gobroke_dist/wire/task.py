@@ -23,18 +23,16 @@ def to_kwargs(message: Message, key: str | None) -> dict[str, Any]:
         body["text"] = message.message_raw.decode("utf-8")
     except UnicodeDecodeError:
         body["base64"] = b64encode(message.message_raw).decode("ascii")
-    if message.metadata:
-        body["metadata"] = message.metadata
-    if message.to_client:
-        body["to_client"] = [client.uuid for client in message.to_client]
-    if message.from_logic is not None:
-        body["from_logic"] = message.from_logic
-    if message.from_client is not None:
-        body["from_client"] = _sender(message.from_client)
-    if message.reply_to is not None:
-        body["reply_to"] = list(message.reply_to)
-    if message.receipt:
-        body["receipt"] = True
+    around = {
+        "metadata": message.metadata,
+        "to_client": [client.uuid for client in message.to_client],
+        "to_group": list(message.to_group),
+        "from_logic": message.from_logic,
+        "from_client": message.from_client and _sender(message.from_client),
+        "reply_to": message.reply_to and list(message.reply_to),
+        "receipt": message.receipt,
+    }
+    body.update((name, value) for name, value in around.items() if value)
     return {"message": body}
 
 
@@ -56,6 +54,7 @@ def from_kwargs(logic: str, kwargs: dict[str, Any], *, uuid: str | None = None) 
         message = Message(
             to_logic=logic,
             to_client=body.get("to_client", ()),
+            to_group=body.get("to_group", ()),
             uuid=body.get("uuid", uuid),
             message_raw=raw,
             metadata=body.get("metadata") or {},

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import fakeredis
 import pytest
 
+from gobroke_dist.embedded import EmbeddedRedis
 from gobroke_dist.settings import Settings
 from tests.backends.places import MemoryPlace, Place, RedisPlace
 
@@ -30,3 +33,14 @@ async def real(redis_url: str, prefix: str) -> AsyncIterator[RedisPlace]:
     made = RedisPlace(Settings(prefix=prefix, redis_url=named, redis_timeout=0.5))
     yield made
     await made.close()
+
+
+@pytest.fixture
+async def own_server(prefix: str) -> AsyncIterator[RedisPlace]:
+    """A server that no other test uses, so that it can be spoiled."""
+    with tempfile.TemporaryDirectory(prefix="gb-") as folder:
+        server = EmbeddedRedis(Path(folder))
+        place = RedisPlace(Settings(prefix=prefix, redis_url=server.start()))
+        yield place
+        await place.close()
+        server.stop()

@@ -10,12 +10,15 @@ import redis.asyncio
 
 from gobroke_dist.backends.memory.bus import MemoryBus
 from gobroke_dist.backends.memory.cluster import MemoryCluster
+from gobroke_dist.backends.memory.groups import MemoryGroups
 from gobroke_dist.backends.memory.registry import MemoryRegistry
 from gobroke_dist.backends.redis.bus import RedisBus
 from gobroke_dist.backends.redis.connection import connect
+from gobroke_dist.backends.redis.groups import RedisGroups
 from gobroke_dist.backends.redis.registry import RedisRegistry
 from gobroke_dist.bus import Bus
 from gobroke_dist.clock import SystemClock
+from gobroke_dist.groups import Groups
 from gobroke_dist.keys import ClusterKeys
 from gobroke_dist.metrics import Metrics
 from gobroke_dist.registry import Registry
@@ -36,9 +39,10 @@ class HandClock(SystemClock):
 
 
 class Place(Protocol):
-    """Registries and buses of one cluster, and the power to end a lease."""
+    """Registries, groups and buses of one cluster, and the power to end a lease."""
 
     def registry(self) -> Registry: ...
+    def groups(self) -> Groups: ...
     def bus(self) -> Bus: ...
     async def expire(self, node: str) -> None: ...
     async def close(self) -> None: ...
@@ -51,6 +55,9 @@ class MemoryPlace:
 
     def registry(self) -> Registry:
         return MemoryRegistry(self.cluster, LEASE)
+
+    def groups(self) -> Groups:
+        return MemoryGroups(self.cluster, MemoryBus(self.cluster))
 
     def bus(self) -> Bus:
         return MemoryBus(self.cluster)
@@ -83,6 +90,9 @@ class RedisPlace:
 
     def registry(self) -> RedisRegistry:
         return RedisRegistry(self.client(), self.keys, LEASE)
+
+    def groups(self) -> RedisGroups:
+        return RedisGroups(self.client(), self.keys, self.settings)
 
     def bus(self) -> RedisBus:
         return RedisBus(self.client(), self.client(blocking=True), self.keys, self.settings, self.metrics)

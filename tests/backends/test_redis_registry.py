@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,6 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from gobroke_dist.backends.redis.registry import RedisRegistry
 from gobroke_dist.client import Client
-from gobroke_dist.embedded import EmbeddedRedis
 from gobroke_dist.errors import RedisUnavailable
 from gobroke_dist.registry import Member
 from gobroke_dist.settings import Settings
@@ -52,17 +49,6 @@ def cut_replies(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(Pipeline, "execute", cut)
     return left
-
-
-@pytest.fixture
-async def own_server(prefix: str) -> AsyncIterator[RedisPlace]:
-    """A server that no other test uses, so that it can be spoiled."""
-    with tempfile.TemporaryDirectory(prefix="gb-") as folder:
-        server = EmbeddedRedis(Path(folder))
-        place = RedisPlace(Settings(prefix=prefix, redis_url=server.start()))
-        yield place
-        await place.close()
-        server.stop()
 
 
 async def test_c4_listing_neither_scans_the_keyspace_nor_takes_a_trip_per_client(real: RedisPlace) -> None:

@@ -50,6 +50,15 @@ class Pilgrim(LogicBase):
         await self.reply(message, [os.getpid(), answer.json()])
 
 
+class Enter(LogicBase):
+    """Makes the client a member of the group that it names."""
+
+    def run_logic(self, message: Message) -> None:
+        assert message.from_client is not None
+        self.join_group(message.from_client, message.json())
+        self.send_message(Message(to_client=message.from_client, message_raw=b"entered"))
+
+
 class Marking(Middleware):
     """Dramatiq middleware, added while the module is loaded."""
 
@@ -64,6 +73,7 @@ broke = Broke(WebSocketEndpoint(port=0))
 broke.broker.add_middleware(Marking())
 broke.add_logic(Answer("inline", LogicType.DISPATCHED))
 broke.add_logic(Fragile())
+broke.add_logic(Enter())
 broke.add_logic(Answer("queued", LogicType.WORKER))
 broke.add_logic(Oracle())
 broke.add_logic(Pilgrim())

@@ -17,7 +17,7 @@ import pytest
 from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType
 
 from endpoints import WebSocketEndpoint
-from gobroke_dist import Broke, LogicBase, LogicType, Message, Settings
+from gobroke_dist import Broke, Client, LogicBase, LogicType, Message, Settings
 from gobroke_dist.backends.redis.connection import connect
 from gobroke_dist.keys import ClusterKeys
 from gobroke_dist.node import Node
@@ -274,6 +274,96 @@ async def test_c7_more_than_an_outbox_holds_comes_when_a_client_is_back(house: H
     for number in range(1000, 1040):
         await send(one, number)
     await eventually(lambda: ann.got == list(range(1040)), within=5)
+
+
+async def say(place: Place, group: str, number: int) -> None:
+    await place.broke.send_message(Message(to_group=group, message_raw=json.dumps(number)))
+
+
+async def test_c7_c6_what_its_groups_were_sent_while_a_client_was_away_comes_when_it_is_back(house: House) -> None:
+    """What a group was sent before it joined, or after it left, does not; nor what it sent itself."""
+    one, two, three = await house.edge(), await house.edge(), await house.edge()
+    ann, ben = house.visitor(), house.visitor("ben")
+    await ann.connect(one.address)
+    await ben.connect(three.address)
+    for uuid in ("ann", "ben"):
+        await two.broke.join_group(uuid, "red")
+    await say(one, "red", 1)
+    await say(two, "red", 2)
+    await eventually(lambda: ann.got == ben.got == [1, 2])
+    await ann.lose_connection()
+    await say(two, "red", 3)
+    await say(one, "blue", 100)
+    await three.broke.join_group("ann", "blue")
+    await say(one, "blue", 4)
+    await three.broke.leave_group("ann", "red")
+    await say(two, "red", 101)
+    await send_all(three, 5)
+    await two.broke.send_message(
+        Message(to_group="blue", to_client="ben", from_client=Client(uuid="ann"), message_raw=b"102")
+    )
+    await two.broke.send_message(Message(to_group=["red", "blue"], to_client="ann", message_raw=b"6"))
+    assert [client.uuid for client in await one.broke.get_group("blue")] == []
+    assert (await ann.connect(two.address))["recovered"] is True
+    await say(three, "blue", 7)
+    await say(two, "blue", 8)
+    await say(two, "red", 103)
+    await send(one, 9)
+    await eventually(lambda: ann.got == list(range(1, 10)))
+    await eventually(lambda: ben.got == [1, 2, 3, 101, 5, 102, 6, 103])
+    assert (ann.repeated, ben.repeated) == (0, 0)
+    assert [client.node for client in await one.broke.get_group("blue")] == [two.node.runtime.node]
+
+
+async def test_c6_a_worker_puts_a_client_into_a_group_that_has_come_back_since_it_asked(house: House) -> None:
+    """The message names the connection that asked; the client has another one by now, or none at the moment."""
+    one, two = await house.edge(), await house.edge()
+    ann = house.visitor()
+    await ann.connect(one.address)
+    asked = await two.broke.get_client("ann")
+    await ann.lose_connection()
+    await two.broke.join_group(asked, "red")
+    assert (await ann.connect(two.address))["recovered"] is True
+    await one.broke.join_group(asked, "blue")
+    await say(one, "red", 1)
+    await say(two, "blue", 2)
+    await eventually(lambda: ann.got == [1, 2])
+    await two.broke.leave_group(asked, "red")
+    await say(two, "red", 3)
+    await say(two, "blue", 4)
+    await eventually(lambda: ann.got == [1, 2, 4])
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_c7_c6_through_one_lost_connection_after_the_other_its_groups_lose_and_repeat_nothing(
+    house: House, seed: int
+) -> None:
+    """Two members, on any nodes, and two edges that speak to the group."""
+    dice = random.Random(seed)
+    places = [await house.edge() for _ in range(3)]
+    visitors = [house.visitor(uuid) for uuid in ("ann", "ben")]
+    for visitor in visitors:
+        await visitor.connect(dice.choice(places).address)
+        await places[0].broke.join_group(visitor.uuid, "room")
+
+    async def speak(place: Place, first: int) -> None:
+        for number in range(first, first + 200):
+            await say(place, "room", number)
+            await asyncio.sleep(0.002)
+
+    speaking = asyncio.gather(speak(places[0], 0), speak(places[1], 1000))
+    while not speaking.done():
+        await asyncio.sleep(dice.uniform(0.005, 0.1))
+        visitor = dice.choice(visitors)
+        await visitor.lose_connection()
+        await asyncio.sleep(dice.choice([0, 0, 0.05]))
+        assert (await visitor.connect(dice.choice(places).address))["recovered"] is True
+    await speaking
+    for visitor in visitors:
+        await eventually(lambda visitor=visitor: len(visitor.got) >= 400, within=5)
+        assert [number for number in visitor.got if number < 1000] == list(range(200))
+        assert [number for number in visitor.got if number >= 1000] == list(range(1000, 1200))
+        assert visitor.repeated == 0
 
 
 async def test_c10_a_redis_that_was_emptied_is_told_to_a_client_that_comes_back(house: House) -> None:

@@ -91,6 +91,7 @@ async def test_who_leaves_is_taken_out_at_once_and_hears_no_more(chat: list[str]
     async with connected(chat[0], name="Ann") as ann, connected(chat[1], name="Ben") as ben:
         for one in (ann, ben):
             await one.enter(room)
+        await ann.until(lambda: len(ann.online()) == 2)
         await ben.send("leave", {"room": room})
         await ann.until(lambda: [name for name, _ in ann.online()] == ["Ann"], within=1.5)
         await ann.send("say", {"room": room, "text": "alone"})

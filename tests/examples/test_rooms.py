@@ -8,7 +8,7 @@ import pytest
 
 from endpoints import StubEndpoint
 from examples.chat import rooms as module
-from examples.chat.payloads import Line, Member
+from examples.chat.payloads import Line
 from examples.chat.rooms import Rooms
 from gobroke_dist import Broke, Settings
 
@@ -24,16 +24,11 @@ def line(uuid: str, text: str = "hello") -> Line:
     return Line(uuid=uuid, client="ann", name="Ann", text=text, node="edge-1", at=datetime.now(UTC))
 
 
-def member(name: str, session: str = "1") -> Member:
-    """Somebody in a room."""
-    return Member(client=name.lower(), name=name, node="edge-1", session=session)
-
-
 def test_a_line_is_numbered_once_however_often_its_handler_runs(rooms: Rooms) -> None:
     """A second run, with another time and node in it, gets the first one's number and line."""
-    first, _ = rooms.number("lobby", line("a"))
-    second, _ = rooms.number("lobby", line("b"))
-    again, _ = rooms.number("lobby", line("a", "something else"))
+    first = rooms.number("lobby", line("a"))
+    second = rooms.number("lobby", line("b"))
+    again = rooms.number("lobby", line("a", "something else"))
     assert (first.number, second.number) == (1, 2)
     assert again == first
 
@@ -43,21 +38,11 @@ def test_only_the_last_lines_are_kept_and_numbers_go_on(rooms: Rooms, monkeypatc
     monkeypatch.setattr(module, "KEEP_LINES", 3)
     for turn in range(1, 11):
         rooms.number("lobby", line(f"uuid-{turn}"))
-    _, kept = rooms.enter("lobby", member("Ben"), after=0)
+    kept = rooms.history("lobby", after=0)
     assert [one.number for one in kept] == [8, 9, 10]
     assert rooms.store.hkeys(rooms._key("numbers", "lobby")) == ["uuid-8", "uuid-9", "uuid-10"]
 
 
 def test_rooms_number_on_their_own(rooms: Rooms) -> None:
     """Each room starts at 1."""
-    assert [rooms.number(name, line(name))[0].number for name in ("red", "blue", "red-2")] == [1, 1, 1]
-
-
-def test_who_came_back_is_not_taken_out_for_the_connection_that_was_lost(rooms: Rooms) -> None:
-    """Only the very connection that was meant is forgotten."""
-    rooms.enter("lobby", member("Ann", session="1"), after=0)
-    rooms.enter("lobby", member("Ann", session="2"), after=0)
-    assert not rooms.forget("lobby", [member("Ann", session="1")])
-    assert rooms.members("lobby") == [member("Ann", session="2")]
-    assert rooms.forget("lobby", [member("Ann", session="2")])
-    assert rooms.names() == []
+    assert [rooms.number(name, line(name)).number for name in ("red", "blue", "red-2")] == [1, 1, 1]

@@ -29,6 +29,11 @@ class ByFunction(LogicBase):
         client: Client = await self.get_client("ann")
         everybody: list[Client] = await self.get_all_clients()
         await self.send_message(Message(to_client=[client, *everybody, "ben"], message_raw=str(move.x)))
+        await self.join_group(client, "room")
+        count: int = await self.count_group("room")
+        members: list[Client] = await self.get_group("room")
+        text = f"{count} of {members}"
+        await self.send_message(Message(to_group=["room", "hall"], message_raw=text, exclude_sender=False))
 
 
 class ByMethod(LogicBase):

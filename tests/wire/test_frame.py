@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gobroke_dist.client import Client
-from gobroke_dist.errors import FrameInvalid, LogicDoesNotExist, PayloadInvalid
+from gobroke_dist.errors import FrameInvalid, GroupNotAllowed, LogicDoesNotExist, PayloadInvalid
 from gobroke_dist.message import Message, ReplyTo
 from gobroke_dist.request import ClientReply, ClientRequest, Receipt
 from gobroke_dist.wire.frame import MAX_RECIPIENTS, JSONProtocol, RawProtocol
@@ -206,3 +206,19 @@ def test_raw_frames_are_payloads_both_ways() -> None:
     assert (message.to_logic, message.message_raw, message.from_client) == (("echo",), b"\x00\xff", ALICE)
     assert raw.encode(message) == b"\x00\xff"
     assert RawProtocol(("a", "b")).decode(b"", ALICE).to_logic == ("a", "b")
+
+
+def test_c6_a_frame_may_name_groups_only_and_a_refusal_names_the_field() -> None:
+    """Whether the client may send to them is for the node to say."""
+    assert decode(b'{"to_group":["red","blue"],"data":1}').to_group == ("red", "blue")
+    assert decode(b'{"to_group":"red","to_client":"ben","data":1}').to_group == ("red",)
+    error = GroupNotAllowed("red", "no")
+    assert json.loads(PROTOCOL.encode_error(error, "u")) == {
+        "type": "error",
+        "code": "group_not_allowed",
+        "text": "no",
+        "uuid": "u",
+        "field": "to_group",
+    }
+    with pytest.raises(FrameInvalid, match="to_group"):
+        decode(b'{"to_group":[""],"data":1}')

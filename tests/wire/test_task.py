@@ -25,11 +25,16 @@ def test_what_is_empty_or_stands_around_it_is_left_out() -> None:
 def test_everything_else_comes_back() -> None:
     sender = Client("ann", {"a": 1}, datetime(2026, 1, 1, tzinfo=UTC), "n1", "s1")
     message = Message(
-        to_client=["bob", "eve"], from_client=sender, from_logic="other", message_raw="hi", metadata={"x": [1, None]}
+        to_client=["bob", "eve"],
+        to_group="room",
+        from_client=sender,
+        from_logic="other",
+        message_raw="hi",
+        metadata={"x": [1, None]},
     )
     message.reply_to = ReplyTo("edge-1", "r1")
     got = back(message)
-    for name in ("uuid", "to_client", "from_logic", "message_raw", "metadata", "reply_to"):
+    for name in ("uuid", "to_client", "to_group", "from_logic", "message_raw", "metadata", "reply_to"):
         assert getattr(got, name) == getattr(message, name)
     assert got.from_client is not None
     assert (got.from_client.node, got.from_client.session, got.from_client.metadata) == ("n1", "s1", {"a": 1})

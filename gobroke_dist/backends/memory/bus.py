@@ -31,9 +31,10 @@ class MemoryBus:
         self._node = node
         self._cluster.receivers[node] = receive
 
-    def send(self, data: bytes, to: Sequence[str]) -> Awaitable[tuple[str, ...]]:
+    def send(self, data: bytes, to: Sequence[str], groups: Sequence[str] = ()) -> Awaitable[tuple[str, ...]]:
         found = {uuid: self._cluster.home_of(uuid) for uuid in to}
-        nodes = dict.fromkeys(node for node in found.values() if node is not None)
+        members = (self._cluster.home_of(uuid) for group in groups for uuid in self._cluster.groups.get(group, ()))
+        nodes = dict.fromkeys(node for node in (*found.values(), *members) if node is not None)
         gone = tuple(uuid for uuid, node in found.items() if node is None)
         for node in nodes:
             self._cluster.send(node, data, complete=len(nodes) > 1 or bool(gone))

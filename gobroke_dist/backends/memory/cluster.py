@@ -8,7 +8,9 @@ from collections import deque
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from gobroke_dist.backends.memory.changes import Changes
 from gobroke_dist.bus import Arrival, Receiver
+from gobroke_dist.client import Client
 from gobroke_dist.clock import Clock, SystemClock
 from gobroke_dist.registry import Home, Member
 
@@ -38,10 +40,11 @@ class Registered:
 
 @dataclass(slots=True)
 class Kept:
-    """What a client that may come back shows, and where it was."""
+    """What a client that may come back shows, where it was, and with which sessions."""
 
     secret: bytes
     homes: list[Home]
+    sessions: list[str]
 
 
 @dataclass(slots=True)
@@ -71,6 +74,8 @@ class MemoryCluster:
         self.clock = clock or SystemClock()
         self.leases: dict[str, Lease] = {}
         self.clients: dict[str, Registered] = {}
+        self.groups: dict[str, set[str]] = {}  # with those that are away
+        self.changes = Changes(self.clock)
         self.receivers: dict[str, Receiver] = {}
         self.kept: dict[str, Kept] = {}
         self.away: dict[str, Away] = {}
@@ -118,11 +123,67 @@ class MemoryCluster:
         for uuid in [uuid for uuid, client in self.clients.items() if client.node == node]:
             self.suspend(uuid, window)
 
+    def knows(self, client: Client) -> bool:
+        """Whether this very session is the one registered."""
+        known = self.clients.get(client.uuid)
+        return known is not None and (known.node, known.session) == (client.node, client.session)
+
     def suspend(self, uuid: str, window: float) -> None:
         """A client has lost its connection."""
-        known = self.clients.pop(uuid)
-        if uuid in self.kept:
-            self.away[uuid] = Away(known, self.clock.monotonic() + window)
+        if uuid not in self.kept:
+            self.forget_client(uuid)
+            return
+        self.away[uuid] = Away(self.clients.pop(uuid), self.clock.monotonic() + window)
+        for group in self.groups_of(uuid):
+            self.changes.gone(group, uuid)
+
+    def forget_client(self, uuid: str) -> None:
+        """A client is gone for good, also one that was away; it is in no group any more."""
+        was_there = self.clients.pop(uuid, None) is not None
+        self.away.pop(uuid, None)
+        self.kept.pop(uuid, None)
+        for group in self.groups_of(uuid):
+            self._remove(uuid, group)
+            if was_there:
+                self.changes.gone(group, uuid)
+
+    def forget_late(self) -> None:
+        """Those that did not come back in time are gone."""
+        for uuid in [uuid for uuid, away in self.away.items() if away.until <= self.clock.monotonic()]:
+            self.forget_client(uuid)
+
+    def is_back(self, uuid: str) -> None:
+        """A client that was away is connected again."""
+        if self.away.pop(uuid, None) is not None:
+            for group in self.groups_of(uuid):
+                self.changes.joined(group, uuid)
+
+    def groups_of(self, uuid: str) -> list[str]:
+        """The groups of a client, also of one that is away."""
+        return [group for group, uuids in self.groups.items() if uuid in uuids]
+
+    def join_group(self, uuid: str, group: str) -> bool:
+        """Put a client into a group. Returns whether it was not in it."""
+        uuids = self.groups.setdefault(group, set())
+        if uuid in uuids:
+            return False
+        uuids.add(uuid)
+        if uuid in self.clients:
+            self.changes.joined(group, uuid)
+        return True
+
+    def leave_group(self, uuid: str, group: str) -> bool:
+        """Take a client out of a group. Returns whether it was in it."""
+        if uuid not in self.groups.get(group, ()):
+            return False
+        self._remove(uuid, group)
+        self.changes.left(group, uuid, was_there=uuid in self.clients)
+        return True
+
+    def _remove(self, uuid: str, group: str) -> None:
+        self.groups[group].remove(uuid)
+        if not self.groups[group]:
+            del self.groups[group]
 
     def waited_for(self, uuid: str) -> Registered | None:
         """A client that is away and may still come back."""
@@ -137,6 +198,6 @@ class MemoryCluster:
         return self.waited_for(uuid) if away else None
 
     def home_of(self, uuid: str) -> str | None:
-        """The node that a client is on, or is waited for."""
-        known = self.find(uuid, away=True)
+        """The node that a client is on, or is waited for. Its lease may have run out, as when Redis was away."""
+        known = self.clients.get(uuid) or self.waited_for(uuid)
         return known.node if known else None

@@ -11,6 +11,7 @@ from gobroke_dist.backends.registration import decode, encodable, encode, last_m
 from gobroke_dist.client import Client
 from gobroke_dist.errors import ClientAlreadyExists, NotRunning, RedisUnavailable
 from gobroke_dist.registry import Home, Member, Page, Position, Return
+from gobroke_dist.wire import node as wire
 
 _EPOCH = "memory"
 
@@ -41,6 +42,7 @@ class MemoryRegistry:
         for node in tuple(self._cluster.leases):
             if not self._cluster.living(node):
                 self._cluster.forget(node, self._window)
+        self._cluster.forget_late()
         return held
 
     async def leave(self) -> None:
@@ -51,45 +53,51 @@ class MemoryRegistry:
     async def members(self) -> list[Member]:
         return [lease.member for node, lease in self._cluster.leases.items() if self._cluster.living(node)]
 
-    async def register(self, client: Client) -> None:
+    async def register(self, client: Client, groups: Iterable[str] = ()) -> None:
         client.uuid.encode()  # what is no proper text can't be stored anywhere else either
         self._require_lease(client)
         known = self._cluster.find(client.uuid, away=False)
         if known is not None and (known.node, known.session) != (client.node, client.session):
             raise ClientAlreadyExists(client.uuid, known.node)
-        away = self._cluster.away.pop(client.uuid, None)
+        registration = encode(client)
+        away = self._cluster.away.get(client.uuid)
         before = self._cluster.clients.get(client.uuid) or (away and away.registered)
-        if not before or (before.node, before.session) != (client.node, client.session):
-            self._cluster.kept.pop(client.uuid, None)
-        self._write(client, encode(client))
+        if before and (before.node, before.session) == (client.node, client.session):
+            self._write(client, registration)
+            self._cluster.is_back(client.uuid)
+            return
+        self._cluster.forget_client(client.uuid)
+        self._write(client, registration)
+        for group in groups:
+            self._cluster.join_group(client.uuid, group)
 
     async def replace(self, older: Client, client: Client, news: bytes) -> bool:
         self._require_lease(client)
-        if not self._is_known(client):
-            if not self._is_known(older):
+        registration = encode(client)
+        if not self._cluster.knows(client):
+            if not self._cluster.knows(older):
                 return False
+            self._cluster.forget_client(client.uuid)
             self._cluster.send(older.node, news)
-            self._cluster.kept.pop(client.uuid, None)
-        self._write(client, encode(client))
+        self._write(client, registration)
         return True
 
     async def unregister(self, client: Client) -> bool:
-        if not self._is_known(client):
+        if not self._cluster.knows(client):
             return False
-        del self._cluster.clients[client.uuid]
-        self._cluster.kept.pop(client.uuid, None)
+        self._cluster.forget_client(client.uuid)
         return True
 
     async def keep(self, client: Client, secret: bytes) -> Position | None:
-        if not self._is_known(client):
+        if not self._cluster.knows(client):
             return None
         kept = self._cluster.kept.get(client.uuid)
         if kept is None or kept.secret != secret:
-            self._cluster.kept[client.uuid] = Kept(secret, [Home(self._cluster.number, client.node)])
+            self._cluster.kept[client.uuid] = Kept(secret, [Home(self._cluster.number, client.node)], [client.session])
         return Position(_EPOCH, self._cluster.number)
 
     async def suspend(self, client: Client) -> bool:
-        known = self._is_known(client)
+        known = self._cluster.knows(client)
         if known:
             self._cluster.suspend(client.uuid, self._window)
         return known
@@ -101,16 +109,20 @@ class MemoryRegistry:
         kept = self._cluster.kept.get(client.uuid)
         if known is None or kept is None or not compare_digest(kept.secret, secret):
             return None
-        self._cluster.away.pop(client.uuid, None)
         self._write(client, encode(client))
+        self._cluster.is_back(client.uuid)
+        kept.sessions.append(client.session)
         homes, number = kept.homes.copy(), self._cluster.number
         if homes[-1].node != client.node:
             kept.homes.append(Home(number, client.node))
-        return Return(homes, known.node, known.session, Position(_EPOCH, number))
+        groups = frozenset(self._cluster.groups_of(client.uuid))
+        if groups:
+            self._cluster.send(client.node, wire.encode(wire.Rejoined(client.uuid, client.session, tuple(groups))))
+        return Return(homes, known.node, known.session, Position(_EPOCH, number), groups)
 
     async def update(self, clients: Sequence[Client]) -> None:
         for client, registration in encodable(clients):
-            if self._is_known(client):
+            if self._cluster.knows(client):
                 self._write(client, registration)
 
     async def locate(self, uuids: Iterable[str], *, away: bool = False) -> dict[str, Client]:
@@ -138,10 +150,6 @@ class MemoryRegistry:
 
     def _extend(self, member: Member) -> None:
         self._cluster.leases[member.node] = Lease(member, self._cluster.clock.monotonic() + self._lease)
-
-    def _is_known(self, client: Client) -> bool:
-        known = self._cluster.clients.get(client.uuid)
-        return known is not None and (known.node, known.session) == (client.node, client.session)
 
     def _write(self, client: Client, registration: bytes) -> None:
         self._cluster.clients[client.uuid] = Registered(

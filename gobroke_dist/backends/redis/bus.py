@@ -59,7 +59,8 @@ class RedisBus:
         self._settings = settings
         self._metrics = metrics
         self._kept = settings.kept
-        self._send_keys = [keys.posts, *keys.places]
+        nodes = keys.channel("")
+        self._send_keys, self._send_args = keys.sending, (nodes.name, nodes.log, *self._kept)
         # A publish that may have been carried out is not sent again: delivery is at most once.
         self._line = Line(publisher, name="the outbound buffer", limit=settings.pending_limit, repeat=False)
         self._requests = asyncio.Semaphore(_REQUESTS_AT_ONCE)
@@ -93,9 +94,8 @@ class RedisBus:
         await inbox.open()
         self._inbox, self._subscription = inbox, subscription
 
-    def send(self, data: bytes, to: Sequence[str]) -> Awaitable[tuple[str, ...]]:
-        nodes = self._keys.channel("")
-        args: list[Word] = [nodes.name, nodes.log, *self._kept, data, *to]
+    def send(self, data: bytes, to: Sequence[str], groups: Sequence[str] = ()) -> Awaitable[tuple[str, ...]]:
+        args: list[Word] = [*self._send_args, data, len(to), len(groups), *to, *groups]
         return self._line.run(_SEND, self._send_keys, args, read=_uuids)
 
     def publish(self, node: str, data: bytes) -> Awaitable[bool]:

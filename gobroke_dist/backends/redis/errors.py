@@ -18,7 +18,7 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from gobroke_dist.errors import RedisUnavailable
+from gobroke_dist.errors import QueueFull, RedisUnavailable
 
 # Redirections are an ``AskError`` too; a primary that replicates from nowhere is a ``ClusterDownError`` too.
 _NOT_THE_PRIMARY = (ReadOnlyError, AskError, ClusterDownError, TryAgainError)
@@ -64,3 +64,12 @@ def translated() -> Iterator[None]:
         yield
     except (RedisError, OSError) as error:
         raise translate(error) from error
+
+
+@contextmanager
+def unavailable_when_full() -> Iterator[None]:
+    """A line of calls that is full says that Redis answers too slowly."""
+    try:
+        yield
+    except QueueFull as error:
+        raise RedisUnavailable(f"it answers too slowly: {error}") from error

@@ -11,11 +11,12 @@ from typing import Any, TypeVar
 import msgspec
 import redis.asyncio
 
+from gobroke_dist.backends.redis.errors import unavailable_when_full
 from gobroke_dist.backends.redis.line import Line, Word
 from gobroke_dist.backends.redis.scripts import Script, load
-from gobroke_dist.backends.registration import decode, encodable, encode, head, last_message_ms, node_head
+from gobroke_dist.backends.registration import decode, decode_all, encodable, encode, head, last_message_ms, node_head
 from gobroke_dist.client import Client
-from gobroke_dist.errors import ClientAlreadyExists, NotRunning, QueueFull, RedisUnavailable
+from gobroke_dist.errors import ClientAlreadyExists, NotRunning, RedisUnavailable
 from gobroke_dist.keys import ClusterKeys
 from gobroke_dist.registry import Home, Member, Page, Position, Return
 
@@ -28,8 +29,10 @@ _RENEW, _LEAVE, _SWEEP, _MEMBERS, _REGISTER, _REPLACE, _UNREGISTER, _UPDATE, _LO
 _KEEP, _COME_BACK, _FORGET_AWAY = (load(__package__, name) for name in ("keep", "come_back", "forget_away"))
 _FORGOTTEN_AT_ONCE = 200
 _RENEWALS_PER_CLEANING = 10
-_HOMES = 8  # nodes between which a client may move without once getting through to the end of what it missed
-_CHUNK = 500  # clients that one script call handles, so that none holds Redis up for long
+_HOMES = (
+    8  # nodes between which a client may move without once getting through to the end of what it missed; and sessions
+)
+_CHUNK = 500  # clients, or memberships, that one script call handles, so that none holds Redis up for long
 _SWEEPS = 10  # script calls that one renewal may spend on a dead member
 _member_decoder = msgspec.json.Decoder(Member)
 
@@ -90,9 +93,9 @@ class RedisRegistry:
         found = await self._run(_MEMBERS, [self._keys.members, self._keys.member_info], [])
         return [_member_decoder.decode(info) for info in found]
 
-    async def register(self, client: Client) -> None:
-        keys = [*self._place_keys, self._keys.node_clients(client.node)]
-        args: list[Word] = [client.node, client.uuid, encode(client), head(client), last_message_ms(client)]
+    async def register(self, client: Client, groups: Iterable[str] = ()) -> None:
+        keys = [*self._place_keys, self._keys.node_clients(client.node), *self._keys.groups]
+        args: list[Word] = [client.node, client.uuid, encode(client), head(client), last_message_ms(client), *groups]
         outcome, *where = await self._run(_REGISTER, keys, args)
         if outcome == b"taken":
             raise ClientAlreadyExists(client.uuid, where[0].decode())
@@ -103,7 +106,7 @@ class RedisRegistry:
         keys = [*self._place_keys, *map(self._keys.node_clients, (client.node, older.node))]
         args: list[Word] = [client.node, client.uuid, encode(client), head(client), last_message_ms(client)]
         args += (head(older), channel.field, channel.name, *self._kept, news)
-        outcome = await self._run(_REPLACE, [*keys, self._keys.posts, channel.log], args)
+        outcome = await self._run(_REPLACE, [*keys, self._keys.posts, channel.log, *self._keys.groups], args)
         _require_lease(client, outcome)
         return bool(outcome == b"replaced")
 
@@ -111,24 +114,27 @@ class RedisRegistry:
         return await self._let_go(client, 0)
 
     async def keep(self, client: Client, secret: bytes) -> Position | None:
-        keys = [self._keys.clients, self._keys.secrets, self._keys.posts]
-        found = await self._run(_KEEP, keys, [client.uuid, head(client), _hashed(secret), client.node])
+        args: list[Word] = [client.uuid, head(client), _hashed(secret), client.node, client.session]
+        found = await self._run(_KEEP, [*self._keys.places, self._keys.posts], args)
         return Position(found[0].decode(), found[1]) if found else None
 
     async def suspend(self, client: Client) -> bool:
         return await self._let_go(client, self._window_ms)
 
     async def come_back(self, client: Client, secret: bytes) -> Return | None:
-        keys = [*self._place_keys, self._keys.node_clients(client.node), self._keys.posts]
-        args: list[Word] = [client.node, client.uuid, encode(client), _hashed(secret), last_message_ms(client)]
-        outcome, *found = await self._run(_COME_BACK, keys, [*args, _HOMES])
+        channel = self._keys.channel(client.node)
+        keys = [*self._place_keys, self._keys.node_clients(client.node), *self._keys.groups]
+        args: list[Word] = [client.node, client.uuid, encode(client), _hashed(secret), last_message_ms(client), _HOMES]
+        args += (client.session, channel.field, channel.name, *self._kept)
+        outcome, *found = await self._run(_COME_BACK, [*keys, self._keys.posts, channel.log], args)
         if outcome == b"expired":
             raise RedisUnavailable(f"the lease of {client.node} has run out; it is renewed soon")
         if outcome == b"unknown":
             return None
-        registration, homes, epoch, number = found
+        registration, kept, epoch, number, groups = found
         before = decode(client.uuid, registration, 0)
-        return Return(_homes(homes), before.node, before.session, Position(epoch.decode(), number))
+        position = Position(epoch.decode(), number)
+        return Return(_homes(kept), before.node, before.session, position, frozenset(map(bytes.decode, groups)))
 
     async def update(self, clients: Sequence[Client]) -> None:
         keys = [self._keys.clients, self._keys.last_messages]
@@ -143,19 +149,19 @@ class RedisRegistry:
         asked = [uuid.encode("utf-8", "surrogatepass") for uuid in uuids]
         keys = self._place_keys
         parts = await self._run_all(_LOCATE, keys, ([int(away), *part] for part in _chunks(asked)))
-        return {client.uuid: client for part in parts for client in _clients(part)}
+        return {client.uuid: client for part in parts for client in decode_all(part)}
 
     async def page(self, cursor: str = "", count: int = 1000) -> Page:
         keys = [self._keys.members, self._keys.clients, self._keys.last_messages]
         following, found = await self._run(_PAGE, keys, [cursor or "0", max(count, 1)])
-        return Page(tuple(_clients(found)), "" if following == b"0" else following.decode())
+        return Page(tuple(decode_all(found)), "" if following == b"0" else following.decode())
 
     async def count(self) -> int:
-        with _refused():
+        with unavailable_when_full():
             return await self._line.call("HLEN", self._keys.clients, read=int)
 
     async def _let_go(self, client: Client, window: int) -> bool:
-        keys = [*self._place_keys, self._keys.node_clients(client.node)]
+        keys = [*self._place_keys, self._keys.node_clients(client.node), *self._keys.groups]
         return bool(await self._run(_UNREGISTER, keys, [client.uuid, head(client), window]))
 
     @property
@@ -167,7 +173,7 @@ class RedisRegistry:
         return [*self._keys.places, self._keys.last_messages]
 
     async def _forget_away(self) -> None:
-        keys = [*self._keys.places, self._keys.retired, self._keys.posts]
+        keys = [*self._keys.places, *self._keys.groups, self._keys.retired, self._keys.posts]
         await self._run(_FORGET_AWAY, keys, [_FORGOTTEN_AT_ONCE, 2 * self._window_ms])
 
     async def _extend(self, member: Member) -> tuple[bool, str]:
@@ -178,7 +184,8 @@ class RedisRegistry:
         return bool(held), dead.decode()
 
     async def _sweep(self, node: str, *, most: int | None = None) -> None:
-        keys = [*self._place_keys, self._keys.node_clients(node), self._keys.member_info, self._keys.retired]
+        keys = [*self._place_keys, self._keys.node_clients(node), *self._keys.groups]
+        keys += (self._keys.member_info, self._keys.retired)
         swept = 0
         while await self._run(_SWEEP, keys, [node, node_head(node), _CHUNK, self._window_ms]):
             swept += 1
@@ -186,25 +193,18 @@ class RedisRegistry:
                 return
 
     async def _run(self, script: Script, keys: Sequence[str], args: Sequence[Word]) -> Any:
-        with _refused():
+        with unavailable_when_full():
             return await self._line.run(script, keys, args, read=_as_it_is)
 
     async def _run_all(self, script: Script, keys: Sequence[str], parts: Iterable[Sequence[Word]]) -> list[Any]:
         calls = [self._line.run(script, keys, part, read=_as_it_is) for part in parts]
-        with _refused():
+        with unavailable_when_full():
             return list(await asyncio.gather(*calls))
 
 
-@contextlib.contextmanager
-def _refused() -> Iterator[None]:
-    try:
-        yield
-    except QueueFull as error:
-        raise RedisUnavailable(f"it answers too slowly: {error}") from error
-
-
-def _homes(lines: bytes) -> list[Home]:
-    pairs = (line.split(" ", 1) for line in lines.decode().splitlines())
+def _homes(kept: bytes) -> list[Home]:
+    """The nodes that a client was on: after two other lines of what is kept of it."""
+    pairs = (line.split(" ", 1) for line in kept.decode().split("\n")[2:])
     return [Home(int(number), node) for number, node in pairs]
 
 
@@ -224,11 +224,6 @@ def _as_it_is(reply: Any) -> Any:
 
 def _info(member: Member, lease: int) -> bytes:
     return msgspec.json.encode({**msgspec.to_builtins(member), "lease": lease})
-
-
-def _clients(found: Sequence[bytes]) -> Iterator[Client]:
-    threes = zip(found[::3], found[1::3], found[2::3], strict=True)
-    return (decode(uuid.decode(), registration, int(ms)) for uuid, registration, ms in threes)
 
 
 def _chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:

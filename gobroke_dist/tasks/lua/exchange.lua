@@ -1,4 +1,4 @@
---#include clock bell deliveries queue place post whereabouts sending settle take
+--#include clock bell deliveries queue place post whereabouts memberships sending settle take
 -- Settles what a worker has finished, and takes up to n messages for it, or a few more where many wait: one trip for both.
 --
 -- KEYS: 1 heartbeats, 2 acks, 3 done, 4 deliveries, 5 dead, 6 dead_messages, 7-18 the queue; then, in any order, 12 for

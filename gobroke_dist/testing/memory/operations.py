@@ -50,6 +50,18 @@ class OperationsHere:
     def reply(self, message: Message, data: Any = None, *, sender: str | None = None) -> Any:
         return self._call(lambda here: here.reply(message, data, sender=sender))
 
+    def join_group(self, client: Client | str, group: str) -> Any:
+        return self._call(lambda here: here.join_group(client, group))
+
+    def leave_group(self, client: Client | str, group: str) -> Any:
+        return self._call(lambda here: here.leave_group(client, group))
+
+    def get_group(self, group: str) -> Any:
+        return self._call(lambda here: here.get_group(group))
+
+    def count_group(self, group: str) -> Any:
+        return self._call(lambda here: here.count_group(group))
+
     def _call(self, ask: Callable[[Operations], Any]) -> Any:
         try:
             asyncio.get_running_loop()

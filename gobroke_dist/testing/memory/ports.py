@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from gobroke_dist.bus import Arrival, Bus, Missed, Receiver
 from gobroke_dist.client import Client
+from gobroke_dist.groups import Change, Groups, Outcome
 from gobroke_dist.registry import Member, Page, Position, Registry, Return
 from gobroke_dist.testing.memory.way import Way
 
@@ -42,9 +43,9 @@ class CutRegistry:
         await self._way.check()
         return await self._inner.members()
 
-    async def register(self, client: Client) -> None:
+    async def register(self, client: Client, groups: Iterable[str] = ()) -> None:
         await self._way.check()
-        await self._inner.register(client)
+        await self._inner.register(client, groups)
 
     async def replace(self, older: Client, client: Client, news: bytes) -> bool:
         await self._way.check()
@@ -83,6 +84,39 @@ class CutRegistry:
         return await self._inner.count()
 
 
+class CutGroups:
+    """Groups as such a process sees them.
+
+    Args:
+        inner: what does the work.
+        way: of this process.
+    """
+
+    def __init__(self, inner: Groups, way: Way) -> None:
+        self._inner = inner
+        self._way = way
+
+    async def join(self, client: Client, group: str, news: bytes) -> Outcome:
+        await self._way.check()
+        return await self._inner.join(client, group, news)
+
+    async def leave(self, client: Client, group: str, news: bytes) -> Outcome:
+        await self._way.check()
+        return await self._inner.leave(client, group, news)
+
+    async def page(self, group: str, cursor: str = "", count: int = 1000) -> Page:
+        await self._way.check()
+        return await self._inner.page(group, cursor, count)
+
+    async def count(self, group: str) -> int:
+        await self._way.check()
+        return await self._inner.count(group)
+
+    async def changes(self, node: str, done: int, grace: float) -> list[Change]:
+        await self._way.check()
+        return await self._inner.changes(node, done, grace)
+
+
 class CutBus:
     """A bus of such a process. What arrives while it is frozen waits, in order.
 
@@ -105,9 +139,9 @@ class CutBus:
         self._receive = receive
         await self._inner.open(node, self._arrive, lost)
 
-    def send(self, data: bytes, to: Sequence[str]) -> Awaitable[tuple[str, ...]]:
+    def send(self, data: bytes, to: Sequence[str], groups: Sequence[str] = ()) -> Awaitable[tuple[str, ...]]:
         refusal = self._way.refusal()
-        return _failed(refusal) if refusal is not None else self._inner.send(data, to)
+        return _failed(refusal) if refusal is not None else self._inner.send(data, to, groups)
 
     def publish(self, node: str, data: bytes) -> Awaitable[bool]:
         refusal = self._way.refusal()

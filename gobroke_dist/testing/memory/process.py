@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from gobroke_dist.backends.memory.bus import MemoryBus
 from gobroke_dist.backends.memory.cluster import MemoryCluster
+from gobroke_dist.backends.memory.groups import MemoryGroups
 from gobroke_dist.backends.memory.registry import MemoryRegistry
 from gobroke_dist.backing import Backing
 from gobroke_dist.metrics import Metrics
@@ -16,7 +17,7 @@ from gobroke_dist.runtime import Application, Runtime
 from gobroke_dist.settings import Settings
 from gobroke_dist.testing.clock import FakeClock
 from gobroke_dist.testing.memory.operations import HERE
-from gobroke_dist.testing.memory.ports import CutBus, CutRegistry
+from gobroke_dist.testing.memory.ports import CutBus, CutGroups, CutRegistry
 from gobroke_dist.testing.memory.producer import MemoryProducer
 from gobroke_dist.testing.memory.queues import Queues
 from gobroke_dist.testing.memory.way import Gate, Way
@@ -80,9 +81,11 @@ class Process:
         self._bus.hand_over()
 
     def _backing(self, settings: Settings, lease: float, metrics: Metrics) -> Backing:
-        self._bus = CutBus(MemoryBus(self.shared.members), self.way)
+        members, bus = self.shared.members, MemoryBus(self.shared.members)
+        self._bus = CutBus(bus, self.way)
         return Backing(
-            registry=CutRegistry(MemoryRegistry(self.shared.members, lease), self.way),
+            registry=CutRegistry(MemoryRegistry(members, lease, window=settings.recovery_window), self.way),
+            groups=CutGroups(MemoryGroups(members, bus), self.way),
             bus=self._bus,
             producer=MemoryProducer(self.shared.queues, self.way, self.shared.clock),
             check=self.way.check,

@@ -33,8 +33,8 @@ class MemoryTransaction:
     _effects: list[_Effect | Task] = field(default_factory=list)
     _sealed: list[_Effect | Letter] = field(default_factory=list)
 
-    def send(self, data: bytes, uuids: Sequence[str]) -> None:
-        self._effects.append(_Effect(lambda bus: bus.send(data, uuids)))
+    def send(self, data: bytes, uuids: Sequence[str], groups: Sequence[str] = ()) -> None:
+        self._effects.append(_Effect(lambda bus: bus.send(data, uuids, groups)))
 
     def publish(self, node: str, data: bytes) -> None:
         self._effects.append(_Effect(lambda bus: bus.publish(node, data)))

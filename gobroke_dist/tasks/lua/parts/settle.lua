@@ -3,7 +3,8 @@
 --   payload (of a retry or a dead letter), delay (of a retry, ms; of a dead letter: 0 go on, 1 halt the key, 2 halt the
 --   whole logic), id and fence of the message that this worker goes on with, without waiting for the answer, or "" twice;
 --   number of words of its effects
---   effects: "p", then what `publish_on` reads | "s", then what `send_to` reads | "e", index of a queue's first key, then what parts/place.lua reads
+--   effects: "p", then what `publish_on` reads | "s", index of the first of its keys, then what parts/sending.lua
+--   reads | "e", index of a queue's first key, then what parts/place.lua reads
 local SETTLEMENT_ARGS = 11
 
 local function read_settlements(at, count)
@@ -180,16 +181,6 @@ local function publish_on(at)
     return at + 6
 end
 
--- Reads from ARGV: index of the key of posts, which the clients' places follow; what the names of the nodes' channels begin
--- with, what those of their logs begin with, how many data a log keeps, for how long (ms), the datum, how many clients, their
--- uuids. Returns where in ARGV the next effect begins.
-local function send_to(at, now)
-    local first, beyond = tonumber(ARGV[at]), at + 7 + tonumber(ARGV[at + 6])
-    local channels = { name = ARGV[at + 1], log = ARGV[at + 2], most = ARGV[at + 3], kept = ARGV[at + 4] }
-    send(KEYS[first], places_at(first + 1), channels, at + 7, beyond - 1, ARGV[at + 5], now)
-    return beyond
-end
-
 -- Returns how many enqueued messages were known already.
 local function carry_out_effects(one, window, now)
     local duplicates, at = 0, one.effects
@@ -197,7 +188,8 @@ local function carry_out_effects(one, window, now)
         if ARGV[at] == "p" then
             at = publish_on(at + 1)
         elseif ARGV[at] == "s" then
-            at = send_to(at + 1, now)
+            local _
+            _, at = send(tonumber(ARGV[at + 1]), at + 2, now)
         else
             local queue = queue_at(tonumber(ARGV[at + 1]))
             turn_window(queue, window, now)
