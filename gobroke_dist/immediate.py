@@ -65,8 +65,8 @@ class ImmediateOutlet:
             await self._dispatcher.dispatch(logic, message)
         accepted, self._accepted = self._accepted, []
         sent, self._sent = self._sent, []
-        if not accepted and not sent:
-            return ()
+        if not accepted and len(sent) < 2:
+            return await sent[0] if sent else ()
         results = await asyncio.gather(*sent, *accepted, return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException):

@@ -67,6 +67,8 @@ class Reception:
 
     def _check_groups(self, session: Session, message: Message) -> None:
         """Which groups a client may send to. What a middleware or a logic addresses is not looked at."""
+        if not message.to_group:
+            return
         own = self._runtime.hub.membership.groups_of(session.id)
         for group in message.to_group:
             if not self._runtime.settings.client_groups:

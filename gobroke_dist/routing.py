@@ -8,14 +8,13 @@ a logic or send on (R3). Where clients are that are not here is found by the ste
 from __future__ import annotations
 
 from collections.abc import Container, Mapping
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from gobroke_dist.logic import LogicType
 from gobroke_dist.message import Message
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(NamedTuple):
     """What the routing process knows.
 
     Attributes:
@@ -23,12 +22,11 @@ class View:
         here: the clients to which this process delivers at once.
     """
 
-    logics: Mapping[str, LogicType] = field(default_factory=dict)
+    logics: Mapping[str, LogicType]
     here: Container[str] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(NamedTuple):
     """The answer. Each recipient that the message names is in exactly one of the fields.
 
     Each node finds the members of the groups among its own clients, and gives none of them the message twice.
@@ -61,16 +59,20 @@ def route(message: Message, view: View) -> Route:
 
     With ``to_all``, single recipients and groups are part of everyone, and are not listed again.
     """
-    uuids = () if message.to_all else tuple(dict.fromkeys(client.uuid for client in message.to_client))
-    by_type: dict[LogicType | None, list[str]] = {}
-    for name in dict.fromkeys(message.to_logic):
-        by_type.setdefault(view.logics.get(name), []).append(name)
-    return Route(
-        local=tuple(uuid for uuid in uuids if uuid in view.here),
-        elsewhere=tuple(uuid for uuid in uuids if uuid not in view.here),
+    uuids = [] if message.to_all else list(dict.fromkeys([client.uuid for client in message.to_client]))
+    routed = Route(
+        local=tuple([uuid for uuid in uuids if uuid in view.here]),
+        elsewhere=tuple([uuid for uuid in uuids if uuid not in view.here]),
         groups=() if message.to_all else tuple(dict.fromkeys(message.to_group)),
         everyone=message.to_all,
         exclude=_excluded(message),
+    )
+    if not message.to_logic:
+        return routed
+    by_type: dict[LogicType | None, list[str]] = {}
+    for name in dict.fromkeys(message.to_logic):
+        by_type.setdefault(view.logics.get(name), []).append(name)
+    return routed._replace(
         dispatched=tuple(by_type.get(LogicType.DISPATCHED, ())),
         workers=tuple(by_type.get(LogicType.WORKER, ())),
         passive=tuple(by_type.get(LogicType.PASSIVE, ())),
