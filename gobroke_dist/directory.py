@@ -49,7 +49,7 @@ class Directory:
         return list(everybody.values())
 
     async def remove_client(self, client: Client | str) -> None:
-        """Close a client's connection, and return when its node says that it is closed.
+        """Close a client's connection, and return when its node says that it is closed. Who is away can't come back.
 
         Raises:
             ClientDoesNotExist: no node has it.
@@ -60,7 +60,8 @@ class Directory:
             return
         found = (await self._registry.locate([uuid])).get(uuid)
         if found is None:
-            raise ClientDoesNotExist(uuid)
+            await self._forget_away(uuid)
+            return
         close = wire.Close(uuid, found.session, CloseCode.REMOVED, "removed")
         try:
             answer = wire.decode(await self._bus.request(found.node, wire.encode(close), timeout=self._timeout))
@@ -69,6 +70,11 @@ class Directory:
         except FrameInvalid as error:
             raise ClientCouldNotBeDisconnected(uuid, found.node, str(error)) from None
         if not (isinstance(answer, wire.Closed) and answer.done):
+            raise ClientDoesNotExist(uuid)
+
+    async def _forget_away(self, uuid: str) -> None:
+        away = (await self._registry.locate([uuid], away=True)).get(uuid)
+        if away is None or not await self._registry.unregister(away):
             raise ClientDoesNotExist(uuid)
 
 

@@ -93,7 +93,7 @@ class Registry(Protocol):
         ...
 
     async def renew(self) -> bool:
-        """Extend the lease; call it every third of it. False: it had run out, so register all clients again.
+        """Extend the lease; call it several times in each. False: it had run out, so register all clients again.
 
         False is never lost: after a call that raised, the next one says what that one would have said.
 
@@ -140,7 +140,7 @@ class Registry(Protocol):
         ...
 
     async def unregister(self, client: Client) -> bool:
-        """Forget a client, if this very session is the one known. Returns whether it was."""
+        """Forget a client, if this very session is the one known, or is away. Returns whether it was."""
         ...
 
     async def keep(self, client: Client, secret: bytes) -> Position | None:

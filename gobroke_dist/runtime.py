@@ -36,7 +36,7 @@ from gobroke_dist.wire import node as wire
 
 log = logging.getLogger(__name__)
 
-_RENEWALS_PER_LEASE = 3
+_RENEWALS_PER_LEASE = 2.5
 
 
 @dataclass(slots=True, kw_only=True)

@@ -17,7 +17,7 @@ import pytest
 from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType
 
 from endpoints import WebSocketEndpoint
-from gobroke_dist import Broke, Client, LogicBase, LogicType, Message, Settings
+from gobroke_dist import Broke, Client, ClientDoesNotExist, LogicBase, LogicType, Message, Settings
 from gobroke_dist.backends.redis.connection import connect
 from gobroke_dist.keys import ClusterKeys
 from gobroke_dist.node import Node
@@ -224,6 +224,26 @@ async def test_c7_who_says_goodbye_is_not_waited_for(house: House) -> None:
     with pytest.raises(Exception, match="ann"):
         await send(one, 1)
     assert (await ann.connect(one.address))["recovered"] is False
+
+
+async def test_c5_c7_who_is_removed_while_it_is_away_does_not_come_back(house: House) -> None:
+    """Its groups go with it, and nothing of what it was sent is given to who connects under its name."""
+    one, two = await house.edge(), await house.edge()
+    ann = house.visitor()
+    await ann.connect(one.address)
+    await one.broke.join_group("ann", "room")
+    await ann.lose_connection()
+    await eventually(lambda: len(one.node.runtime.hub) == 0)
+    await send(two, 1)
+    await two.broke.remove_client("ann")
+    with pytest.raises(ClientDoesNotExist):
+        await two.broke.remove_client("ann")
+    with pytest.raises(ClientDoesNotExist):
+        await send(one, 2)
+    assert (await ann.connect(two.address))["recovered"] is False
+    await say(one, "room", 3)
+    await send(one, 4)
+    await eventually(lambda: ann.got == [4])
 
 
 async def test_c7_who_comes_too_late_is_told_so(house: House) -> None:

@@ -83,7 +83,8 @@ class MemoryRegistry:
         return True
 
     async def unregister(self, client: Client) -> bool:
-        if not self._cluster.knows(client):
+        known = self._cluster.clients.get(client.uuid) or self._cluster.waited_for(client.uuid)
+        if known is None or (known.node, known.session) != (client.node, client.session):
             return False
         self._cluster.forget_client(client.uuid)
         return True
