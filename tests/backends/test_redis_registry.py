@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from redis.asyncio.client import Pipeline
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from gobroke_dist.backends.redis.registry import RedisRegistry
+from gobroke_dist.backends.redis.track import Track
 from gobroke_dist.client import Client
 from gobroke_dist.errors import RedisUnavailable
 from gobroke_dist.registry import Member
@@ -38,16 +39,16 @@ async def calls(place: RedisPlace) -> dict[str, int]:
 def cut_replies(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Put a number in: so many of the next trips are carried out and their replies lost."""
     left: list[int] = []
-    execute = Pipeline.execute
+    trip = Track.trip
 
-    async def cut(self: Pipeline, raise_on_error: bool = True) -> list[Any]:
-        replies = await execute(self, raise_on_error)
+    async def cut(self: Track, commands: Sequence[bytes]) -> list[Any]:
+        replies = await trip(self, commands)
         if left and left[0] > 0:
             left[0] -= 1
             raise RedisConnectionError("the reply was cut")
         return replies
 
-    monkeypatch.setattr(Pipeline, "execute", cut)
+    monkeypatch.setattr(Track, "trip", cut)
     return left
 
 

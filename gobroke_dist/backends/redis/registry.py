@@ -12,8 +12,9 @@ import msgspec
 import redis.asyncio
 
 from gobroke_dist.backends.redis.errors import unavailable_when_full
-from gobroke_dist.backends.redis.line import Line, Word
+from gobroke_dist.backends.redis.line import Line
 from gobroke_dist.backends.redis.scripts import Script, load
+from gobroke_dist.backends.redis.track import Word
 from gobroke_dist.backends.registration import decode, decode_all, encodable, encode, head, last_message_ms, node_head
 from gobroke_dist.client import Client
 from gobroke_dist.errors import ClientAlreadyExists, NotRunning, RedisUnavailable
@@ -38,7 +39,7 @@ _member_decoder = msgspec.json.Decoder(Member)
 
 
 class RedisRegistry:
-    """One member's registry. It closes nothing: ``redis`` is its owner's.
+    """One member's registry. ``redis`` is its owner's to close, after it.
 
     Args:
         redis: a client of ``connection.connect``.
@@ -159,6 +160,10 @@ class RedisRegistry:
     async def count(self) -> int:
         with unavailable_when_full():
             return await self._line.call("HLEN", self._keys.clients, read=int)
+
+    async def close(self) -> None:
+        """Wait for what is under way, and give the connection back to ``redis``."""
+        await self._line.close()
 
     async def _let_go(self, client: Client, window: int) -> bool:
         keys = [*self._place_keys, self._keys.node_clients(client.node), *self._keys.groups]
