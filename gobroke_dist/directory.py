@@ -40,12 +40,10 @@ class Directory:
     async def get_all_clients(self, *, local_only: bool) -> list[Client]:
         """Everybody, each once; local clients as live objects."""
         everybody = {client.uuid: client for client in self._hub.clients()}
-        cursor = "" if not local_only else None
-        while cursor is not None:
-            page = await self._registry.page(cursor)
-            for client in page.clients:
-                everybody.setdefault(client.uuid, client)
-            cursor = page.cursor or None
+        if not local_only:
+            async for page in self._registry.pages():
+                for client in page:
+                    everybody.setdefault(client.uuid, client)
         return list(everybody.values())
 
     async def remove_client(self, client: Client | str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 from uuid import uuid4
@@ -182,11 +182,12 @@ class Registry(Protocol):
         """
         ...
 
-    async def page(self, cursor: str = "", count: int = 1000) -> Page:
-        """About ``count`` clients after ``cursor`` (empty: from the start). Cost is proportional to the answer.
+    def pages(self, count: int = 1000) -> AsyncIterator[Sequence[Client]]:
+        """All clients, about ``count`` at a time. Cost is proportional to the answer.
 
         A client that is connected throughout the listing is listed, now and then twice; one that comes or goes
-        meanwhile may be. A page may have no clients and yet not be the last.
+        meanwhile may be. A page may have no clients and yet not be the last. Take them one after another: while one
+        is looked at, the next may have been read.
         """
         ...
 
