@@ -137,6 +137,14 @@ class MemoryRegistry:
         found = await self.locate(part)
         return Page(tuple(found.values()), part[-1] if start + count < len(uuids) else "")
 
+    async def revoke(self, uuid: str, seconds: float) -> None:
+        clock = self._cluster.clock
+        self._cluster.revoked[uuid] = clock.now().timestamp(), clock.monotonic() + seconds
+
+    async def revoked(self, uuid: str) -> float | None:
+        at, until = self._cluster.revoked.get(uuid, (0.0, float("-inf")))
+        return at if until > self._cluster.clock.monotonic() else None
+
     async def count(self) -> int:
         return len(self._cluster.clients)
 
