@@ -148,9 +148,9 @@ class Broke:
         """Let nothing count any more that a client has been given to show until now, on any node, and close its
         connection with ``REVOKED``. What is issued to it from the next second on lets it in again.
 
-        Returns whether it was connected, or away. Raises ``ClientCouldNotBeDisconnected`` if its node does not confirm: the
-        client can't connect again, and calling this again closes its connection; ``RedisUnavailable``: it is not known
-        whether it is revoked.
+        Returns whether it was connected, or away. Raises ``ClientCouldNotBeDisconnected`` if its node does not confirm:
+        the client can't connect again, and calling this again closes its connection; ``RedisUnavailable``: it is not
+        known whether it is revoked.
         """
         return self._ask("revoke").revoke(client)
 

@@ -168,6 +168,12 @@ class LogicBase:
         """
         return self._ask.remove_client(client)
 
+    def revoke(self, client: Client | str) -> Any:
+        """Let nothing count any more that a client has been given to show until now, and close its connection. See
+        ``Broke.revoke`` for what it returns and raises.
+        """
+        return self._ask.revoke(client)
+
     def request(self, message: Message, timeout: float = 5.0) -> Any:
         """Ask one logic or one client, and wait for the answer: a ``Message`` with the request's uuid.
 
