@@ -63,6 +63,7 @@ class Issuer:
         keys: that it serves.
         asked: how often.
         answer: in place of the keys.
+        elsewhere: the key of another set, to which a redirection leads.
         status: of its answers.
     """
 
@@ -71,6 +72,7 @@ class Issuer:
         self.asked = 0
         self.status = 200
         self.answer: bytes | None = None
+        self.elsewhere: Key | None = None
         self.url = ""
 
     @property
@@ -86,10 +88,10 @@ def serving(*keys: Key) -> Iterator[Issuer]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             issuer.asked += 1
-            text = issuer.text
-            self.send_response(issuer.status)
-            if issuer.status in (301, 302):
-                self.send_header("Location", issuer.url + "/elsewhere")
+            redirected = issuer.elsewhere is not None and self.path.endswith("/elsewhere")
+            text = json.dumps({"keys": [issuer.elsewhere.jwk]}).encode() if redirected else issuer.text
+            self.send_response(200 if redirected else issuer.status)
+            self.send_header("Location", issuer.url + "/elsewhere")
             self.send_header("Content-Length", str(len(text)))
             self.end_headers()
             self.wfile.write(text)

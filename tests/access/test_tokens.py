@@ -231,6 +231,14 @@ async def test_e2_while_keys_cannot_be_read_the_last_ones_count(status: int, ans
         await eventually(follows)
 
 
+async def test_e2_a_redirection_does_not_choose_the_keys() -> None:
+    with serving(RSA) as issuer:
+        issuer.status, issuer.elsewhere = 302, OTHER
+        authenticator = JWTAuthenticator(algorithms=["RS256"], jwks=issuer.url, cooldown=0)
+        with pytest.raises(AuthenticationUnavailable):
+            await who(authenticator, OTHER.sign())
+
+
 async def test_e2_without_any_keys_nobody_is_let_in_and_nobody_is_told_to_stay_away() -> None:
     with serving(RSA) as issuer:
         issuer.status = 503

@@ -196,13 +196,16 @@ async def test_e3_a_message_too_fast_is_refused_by_name_and_the_next_in_time_is_
     await eventually(taken)
 
 
-async def test_e3_who_goes_on_too_fast_is_closed_and_nobody_else_notices(start: Start) -> None:
+@pytest.mark.parametrize(
+    "frame", ['{"to_logic":"echo","data":1}', "no json", '{"token":"a.b.c"}', '{"reply":"x","data":1}']
+)
+async def test_e3_who_goes_on_too_fast_is_closed_and_nobody_else_notices(start: Start, frame: str) -> None:
+    """Whatever its frames are."""
     place = await start(max_messages=20, message_burst=10)
     flooding, other = await place.welcome(), await place.welcome()
-    for number in range(200):
-        if flooding.closed:
-            break
-        await flooding.send_str("no json" if number % 2 else '{"to_logic":"echo","data":1}')
+    for _ in range(200):
+        if not flooding.closed:
+            await flooding.send_str(frame)
     assert await closed_with(flooding) == CloseCode.TOO_FAST
     await eventually(lambda: place.counted("counts.closed_too_fast") == 1)
     assert 11 <= place.counted("drops.rate_limited") <= 14
