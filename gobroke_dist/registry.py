@@ -191,6 +191,17 @@ class Registry(Protocol):
         """
         ...
 
+    async def revoke(self, uuid: str, seconds: float) -> None:
+        """Remember for so long that what this client has to show until now does not count any more."""
+        ...
+
+    async def revoked(self, uuid: str) -> float | None:
+        """When this client was revoked last, in Unix seconds of the registry's own clock; None: not that is remembered.
+
+        Whoever has registered the client asks: then one of two, who revokes and who registers, sees the other.
+        """
+        ...
+
     async def count(self) -> int:
         """How many clients are registered: O(1). Clients of a dead member count until they are removed."""
         ...

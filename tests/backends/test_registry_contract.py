@@ -285,3 +285,24 @@ async def test_r6_a_uuid_that_is_no_proper_text_is_not_connected(place: Place) -
     assert [set(one) for one in found] == [{"ann"}, {"ann"}]
     with pytest.raises(ValueError, match="surrogates"):
         await here.register(client("\ud800", "n1"))
+
+
+async def test_e2_a_revocation_is_known_on_every_node_with_its_time_and_for_its_time_only(place: Place) -> None:
+    """A client need not be connected for that; revoking it again counts from then on."""
+    here, there = await joined(place, "n1"), await joined(place, "n2")
+    assert await there.revoked("ann") is None
+    await here.revoke("ann", 60)
+    first = await there.revoked("ann")
+    assert first is not None
+    assert await there.revoked("bob") is None
+
+    async def again() -> bool:
+        await here.revoke("ann", 60)
+        latest = await there.revoked("ann")
+        return latest is not None and latest > first
+
+    await eventually(again)
+    await here.revoke("bob", 0.05)
+    await place.pass_by(0.1)
+    assert await there.revoked("bob") is None
+    assert await there.revoked("ann") is not None

@@ -135,6 +135,14 @@ class MemoryRegistry:
             found = await self.locate(uuids[start : start + count])
             yield tuple(found.values())
 
+    async def revoke(self, uuid: str, seconds: float) -> None:
+        clock = self._cluster.clock
+        self._cluster.revoked[uuid] = clock.now().timestamp(), clock.monotonic() + seconds
+
+    async def revoked(self, uuid: str) -> float | None:
+        at, until = self._cluster.revoked.get(uuid, (0.0, float("-inf")))
+        return at if until > self._cluster.clock.monotonic() else None
+
     async def count(self) -> int:
         return len(self._cluster.clients)
 

@@ -37,6 +37,7 @@ _RENEW, _LEAVE, _SWEEP, _MEMBERS, _REGISTER, _REPLACE, _UNREGISTER, _UPDATE, _LO
     for name in ("renew", "leave", "sweep", "members", "register", "replace", "unregister", "update", "locate", "page")
 )
 _KEEP, _COME_BACK, _FORGET_AWAY = (load(__package__, name) for name in ("keep", "come_back", "forget_away"))
+_REVOKE = load(__package__, "revoke")
 _FORGOTTEN_AT_ONCE = 200
 _RENEWALS_PER_CLEANING = 10
 _HOMES = (
@@ -174,6 +175,14 @@ class RedisRegistry:
             asked = None if following == b"0" else ask(following)
             await asyncio.sleep(0)  # Redis gets the next page ready while this one is decoded
             yield decode_many(*found)
+
+    async def revoke(self, uuid: str, seconds: float) -> None:
+        await self._run(_REVOKE, [self._keys.revoked(uuid)], [int(seconds * 1000)])
+
+    async def revoked(self, uuid: str) -> float | None:
+        with unavailable_when_full():
+            found = await self._line.call("GET", self._keys.revoked(uuid), read=_as_it_is)
+        return None if found is None else int(found) / 1000
 
     async def count(self) -> int:
         with unavailable_when_full():

@@ -81,6 +81,14 @@ class CutRegistry:
             yield page
             await self._way.check()
 
+    async def revoke(self, uuid: str, seconds: float) -> None:
+        await self._way.check()
+        await self._inner.revoke(uuid, seconds)
+
+    async def revoked(self, uuid: str) -> float | None:
+        await self._way.check()
+        return await self._inner.revoked(uuid)
+
     async def count(self) -> int:
         await self._way.check()
         return await self._inner.count()
