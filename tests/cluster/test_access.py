@@ -52,6 +52,7 @@ class Place:
         self.broke = broke
         self.node = node
         self._http = http
+        self._sockets: list[aiohttp.ClientWebSocketResponse] = []
 
     @property
     def drops(self) -> dict[str, int]:
@@ -62,7 +63,14 @@ class Place:
     ) -> aiohttp.ClientWebSocketResponse:
         headers = {"Authorization": f"Bearer {token}"} if token and in_header else {}
         shown = f"?{query}" + (f"&token={token}" if token and not in_header else "")
-        return await self._http.ws_connect(self.node.addresses[0] + shown, headers=headers)
+        socket = await self._http.ws_connect(self.node.addresses[0] + shown, headers=headers)
+        self._sockets.append(socket)
+        return socket
+
+    async def close(self) -> None:
+        """All clients leave."""
+        for socket in self._sockets:
+            await socket.close()
 
     async def welcome(self, token: str | None = None, **how: Any) -> aiohttp.ClientWebSocketResponse:
         """A client that is let in."""
@@ -104,7 +112,9 @@ async def start(redis_url: str, prefix: str) -> AsyncIterator[Start]:
             broke.add_logic(Echo())
             node = await stack.enter_async_context(edge_role(broke))
             broke._operations = node.runtime.operations
-            return Place(broke, node, await stack.enter_async_context(aiohttp.ClientSession()))
+            place = Place(broke, node, await stack.enter_async_context(aiohttp.ClientSession()))
+            stack.push_async_callback(place.close)
+            return place
 
         yield make
 

@@ -33,6 +33,7 @@ class Place:
         self.broke = broke
         self.node = node
         self.http = http
+        self._sockets: list[aiohttp.ClientWebSocketResponse] = []
 
     @property
     def url(self) -> str:
@@ -48,8 +49,14 @@ class Place:
 
     async def welcome(self, query: str = "", **options: Any) -> aiohttp.ClientWebSocketResponse:
         socket = await self.http.ws_connect(self.url + query, **options)
+        self._sockets.append(socket)
         assert (await socket.receive_json(timeout=5))["type"] == "welcome"
         return socket
+
+    async def close(self) -> None:
+        """All clients leave."""
+        for socket in self._sockets:
+            await socket.close()
 
     async def refused(self, **options: Any) -> aiohttp.WSServerHandshakeError:
         with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
@@ -81,7 +88,9 @@ async def start(redis_url: str, prefix: str) -> AsyncIterator[Start]:
             broke = Broke(WebSocketEndpoint(port=0), settings=made)
             broke.add_logic(Echo())
             node = await stack.enter_async_context(edge_role(broke))
-            return Place(broke, node, await stack.enter_async_context(aiohttp.ClientSession()))
+            place = Place(broke, node, await stack.enter_async_context(aiohttp.ClientSession()))
+            stack.push_async_callback(place.close)
+            return place
 
         yield make
 
