@@ -51,9 +51,12 @@ class Returns:
         self._spawn = spawn
 
     def replaces(self, before: Session, session: Session) -> bool:
-        """Whether a new session is the same client as one that is here still, whose connection it has given up."""
-        shown = Token.read(session.recovery.token).secret.encode() if session.recovery else b""
-        return bool(before.secret) and compare_digest(before.secret, shown)
+        """Whether a new session is the same client as one that is here still, whose connection it has given up.
+
+        That one may still wait to be let back itself: then both show the same, and the registry has to confirm it.
+        """
+        known = before.secret or _shown(before)
+        return bool(known) and compare_digest(known, _shown(session))
 
     async def begin(self, session: Session, register: Callable[[Session], Awaitable[None]]) -> None:
         """Register a session, and queue what it gets first. Raises as ``Registry.register``.
@@ -125,17 +128,24 @@ class Returns:
         session.begin(position.number, [welcome, *_frames(protocol, _own(client.uuid, missed or (), groups))])
 
     async def _end(self, session: Session, back: Return) -> None:
-        """The connection that the client has given up, where another node does not know that yet."""
+        """The connection that the client has given up, where another node does not know that yet.
+
+        If it has given up this one instead, which was let back late, it may have come back there before: it is to do so
+        once more.
+        """
         if back.node != self._runtime.node:
-            close = wire.Close(
-                session.client.uuid, back.session, CloseCode.REPLACED, "the client has come back elsewhere"
-            )
+            code = CloseCode.UNAVAILABLE if session.ending else CloseCode.REPLACED
+            close = wire.Close(session.client.uuid, back.session, code, "the client has come back elsewhere")
             try:
                 await self._runtime.bus.request(
                     back.node, wire.encode(close), timeout=self._runtime.settings.request_timeout
                 )
             except (BrokeError, TimeoutError) as error:
                 log.debug("node %s did not close the old connection: %s", back.node, error)
+
+
+def _shown(session: Session) -> bytes:
+    return Token.read(session.recovery.token).secret.encode() if session.recovery else b""
 
 
 def _frames(protocol: NumberedProtocol, missed: Iterable[tuple[int, wire.Deliver]]) -> Iterator[bytes]:
