@@ -23,7 +23,7 @@ check: .venv/stamp ## Lint, format, types, floors
 	$(BIN)/mypy --strict tests/typing/as_users_write_it.py
 	$(BIN)/lint-imports
 
-chaos: .venv/stamp ## Faults of every kind under load, with proofs and negative controls; ARGS="--quick" takes 2 minutes
+chaos: .venv/stamp ## Faults of every kind under load, on queues and on edges; ARGS="--quick": 2 minutes each; ARGS="--part cluster"
 	$(BIN)/python -m tests.chaos $(ARGS)
 
 bench: .venv/stamp ## WORKER path beside other queues, 17 minutes, and cluster path, 18; ARGS="--quick": 3 and 2; ARGS="--part cluster"

@@ -72,7 +72,7 @@ class Connection:
 
     # --- one task: the request's handler -------------------------------------
 
-    async def serve(self, request: web.BaseRequest) -> web.WebSocketResponse:
+    async def serve(self, request: web.BaseRequest) -> web.StreamResponse:
         """Upgrade, connect, and receive until the connection is gone. It always ends in ``disconnect``."""
         settings = self._gateway.settings
         socket = web.WebSocketResponse(
@@ -93,6 +93,10 @@ class Connection:
                 await self._connect()
                 await self._read(socket)
                 await self.gone.wait()
+        except (
+            ConnectionResetError
+        ):  # it was gone before it was let in; aiohttp takes that well from other answers only
+            return web.Response(status=400)
         except TimeoutError:
             log.warning("client %s left more work than fits in %g s", self.session.client.uuid, FINISH_TIMEOUT)
         finally:

@@ -52,7 +52,8 @@ class Admission:
         """
         uuid = session.client.uuid
         here = self._hub.get(uuid)
-        if here is not None and not self._replaces and not self._returns.replaces(here, session):
+        respected = here is not None and not here.ending  # of one that is on its way out the registry knows more
+        if here is not None and respected and not self._replaces and not self._returns.replaces(here, session):
             raise ClientAlreadyExists(uuid, self._node)
         turn = self._turns.setdefault(uuid, asyncio.Lock())
         async with turn:  # the order in this hub is that of the registry

@@ -237,6 +237,8 @@ class Node:
 async def _reported(work: Coroutine[object, object, None]) -> None:
     try:
         await work
+    except BrokeError as error:
+        log.warning("background work of this node failed: %s", error)
     except Exception:
         log.exception("background work of this node failed")
 

@@ -8,11 +8,13 @@ import secrets
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from hmac import compare_digest
+from itertools import chain
+from operator import itemgetter
 from typing import Any, NamedTuple
 
-from gobroke_dist.bus import Missed
-from gobroke_dist.errors import BrokeError, ClientAlreadyExists, FrameInvalid
+from gobroke_dist.errors import BrokeError, ClientAlreadyExists
 from gobroke_dist.registry import Position, Return
+from gobroke_dist.replays import Numbered, Replays
 from gobroke_dist.runtime import Runtime
 from gobroke_dist.session import CloseCode, NumberedProtocol, Recovery, Session
 from gobroke_dist.wire import node as wire
@@ -49,11 +51,15 @@ class Returns:
     def __init__(self, runtime: Runtime, spawn: Callable[[Coroutine[Any, Any, None]], None]) -> None:
         self._runtime = runtime
         self._spawn = spawn
+        self._replays = Replays(runtime.bus)
 
     def replaces(self, before: Session, session: Session) -> bool:
-        """Whether a new session is the same client as one that is here still, whose connection it has given up."""
-        shown = Token.read(session.recovery.token).secret.encode() if session.recovery else b""
-        return bool(before.secret) and compare_digest(before.secret, shown)
+        """Whether a new session is the same client as one that is here still, whose connection it has given up.
+
+        That one may still wait to be let back itself: then both show the same, and the registry has to confirm it.
+        """
+        known = before.secret or _shown(before)
+        return bool(known) and compare_digest(known, _shown(session))
 
     async def begin(self, session: Session, register: Callable[[Session], Awaitable[None]]) -> None:
         """Register a session, and queue what it gets first. Raises as ``Registry.register``.
@@ -70,7 +76,7 @@ class Returns:
             await self._begin_anew(session, register)
             return
         session.secret = secret
-        missed = await self._missed(session.recovery, token, back)
+        missed = await self._missed(session.client.uuid, session.recovery, token, back)
         if missed is None:
             log.info("client %s comes back; what it missed is not known any more", session.client.uuid)
         self._runtime.metrics.count("recovered" if missed is not None else "not_recovered")
@@ -103,18 +109,20 @@ class Returns:
             self._runtime.metrics.count("not_recovered")
         self._welcome(session, position, None)
 
-    async def _missed(self, asked: Recovery, token: Token, back: Return) -> Missed | None:
+    async def _missed(self, uuid: str, asked: Recovery, token: Token, back: Return) -> list[Numbered] | None:
         if token.epoch != back.position.epoch or not back.homes[0].since <= asked.number <= back.position.number:
             return None
         ends = [*(home.since for home in back.homes[1:]), back.position.number]
         parts = [(home.node, max(home.since, asked.number), end) for home, end in zip(back.homes, ends, strict=True)]
         wanted: list[tuple[str | None, int, int]] = [part for part in parts if part[1] < part[2]]
         wanted.append((None, asked.number, back.position.number))
-        found = await asyncio.gather(*(self._runtime.bus.replay(*part) for part in wanted))
+        found = await asyncio.gather(*(self._replays.of(uuid, token.epoch, *part) for part in wanted))
         whole = [part for part in found if part is not None]
-        return sorted(datum for part in whole for datum in part) if len(whole) == len(found) else None
+        return sorted(chain(*whole), key=itemgetter(0)) if len(whole) == len(found) else None
 
-    def _welcome(self, session: Session, position: Position, missed: Missed | None, groups: Iterable[str] = ()) -> None:
+    def _welcome(
+        self, session: Session, position: Position, missed: list[Numbered] | None, groups: Iterable[str] = ()
+    ) -> None:
         protocol, client = session.protocol, session.client
         assert isinstance(protocol, NumberedProtocol)
         session.epoch = position.epoch
@@ -125,11 +133,14 @@ class Returns:
         session.begin(position.number, [welcome, *_frames(protocol, _own(client.uuid, missed or (), groups))])
 
     async def _end(self, session: Session, back: Return) -> None:
-        """The connection that the client has given up, where another node does not know that yet."""
+        """The connection that the client has given up, where another node does not know that yet.
+
+        If it has given up this one instead, which was let back late, it may have come back there before: it is to do so
+        once more.
+        """
         if back.node != self._runtime.node:
-            close = wire.Close(
-                session.client.uuid, back.session, CloseCode.REPLACED, "the client has come back elsewhere"
-            )
+            code = CloseCode.UNAVAILABLE if session.ending else CloseCode.REPLACED
+            close = wire.Close(session.client.uuid, back.session, code, "the client has come back elsewhere")
             try:
                 await self._runtime.bus.request(
                     back.node, wire.encode(close), timeout=self._runtime.settings.request_timeout
@@ -138,29 +149,25 @@ class Returns:
                 log.debug("node %s did not close the old connection: %s", back.node, error)
 
 
+def _shown(session: Session) -> bytes:
+    return Token.read(session.recovery.token).secret.encode() if session.recovery else b""
+
+
 def _frames(protocol: NumberedProtocol, missed: Iterable[tuple[int, wire.Deliver]]) -> Iterator[bytes]:
     for number, envelope in missed:
         yield protocol.encode_numbered(envelope.message(), number)
 
 
-def _own(uuid: str, missed: Missed, groups: Iterable[str]) -> list[tuple[int, wire.Deliver]]:
+def _own(uuid: str, missed: Iterable[Numbered], groups: Iterable[str]) -> list[tuple[int, wire.Deliver]]:
     """What was for a client that is now in these groups. Read from the end: what it joined it was not in before."""
     own: list[tuple[int, wire.Deliver]] = []
     then = set(groups)
-    for number, data in reversed(missed):
-        envelope = _read(data)
-        if isinstance(envelope, wire.Membership) and envelope.client == uuid:
+    for number, envelope in reversed([*missed]):
+        if isinstance(envelope, wire.Membership):
             (then.discard if envelope.joined else then.add)(envelope.group)
-        elif isinstance(envelope, wire.Deliver) and _is_for(uuid, envelope, then):
+        elif _is_for(uuid, envelope, then):
             own.append((number, envelope))
     return own[::-1]
-
-
-def _read(data: bytes) -> wire.Envelope | None:
-    try:
-        return wire.decode(data)
-    except FrameInvalid:
-        return None
 
 
 def _is_for(uuid: str, envelope: wire.Deliver, groups: AbstractSet[str]) -> bool:

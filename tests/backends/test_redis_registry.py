@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from gobroke_dist.backends.redis.connection import connect
 from gobroke_dist.backends.redis.registry import RedisRegistry
 from gobroke_dist.backends.redis.track import Track
 from gobroke_dist.client import Client
 from gobroke_dist.errors import RedisUnavailable
 from gobroke_dist.registry import Member
 from gobroke_dist.settings import Settings
+from gobroke_dist.testing.faults import Proxy
 from tests.backends.places import RedisPlace
 from tests.eventually import eventually
 
@@ -117,6 +119,26 @@ async def test_c3_a_lease_runs_out_by_itself(real: RedisPlace) -> None:
     await eventually(gone)
     assert not await here.renew()
     assert await there.locate(["ann"])  # nobody took it meanwhile, and its node is back
+
+
+async def test_c7_what_arrives_when_nobody_waits_for_it_any_more_moves_no_client(real: RedisPlace) -> None:
+    """A Redis that stood still finds in its sockets that a client comes back, long after it has come back elsewhere."""
+    there = await joined(real, "n2")
+    await there.register(client("ann", "n2", "s1"))
+    await there.keep(client("ann", "n2", "s1"), b"secret")
+    async with Proxy(str(real.settings.redis_url)) as proxy:
+        here = RedisRegistry(connect(real.settings.model_copy(update={"redis_url": proxy.url})), real.keys, 0.3)
+        await here.join(Member("n1", "edge"))
+        await joined(real, "n1")  # the lease is long enough
+        proxy.faults.latency = 1.0
+        with pytest.raises(RedisUnavailable):
+            await here.come_back(client("ann", "n1", "s2"), b"secret")
+        assert (await there.locate(["ann"]))["ann"].session == "s1"
+        proxy.faults.latency = 0.0
+        back = await here.come_back(client("ann", "n1", "s3"), b"secret")
+        assert back is not None
+        assert (await there.locate(["ann"]))["ann"].session == "s3"
+        await here._line._redis.aclose()
 
 
 async def test_c10_a_redis_that_comes_back_empty_is_noticed(own_server: RedisPlace) -> None:

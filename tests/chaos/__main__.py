@@ -1,82 +1,87 @@
-"""``make chaos``: break everything under load, and check that nothing was lost, doubled or reordered."""
+"""``make chaos``: break everything under load, and check that nothing was lost, doubled or reordered.
+
+The part ``queue`` is about WORKER logic, the part ``cluster`` about clients, edges and what is sent between them.
+"""
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import logging
 import sys
-import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
-from gobroke_dist.audit.load import Load
-from tests.chaos.controls import Control, controls
-from tests.chaos.proof import proofs
-from tests.chaos.report import Report, page
-from tests.chaos.run import Outcome, Scenario, run
-from tests.chaos.schedule import Pace
+from tests.chaos import queue_path
+from tests.chaos.cluster import cluster_path
+from tests.chaos.part import Options, Result
 
-PAGE = Path(__file__).parents[2] / "docs" / "chaos.md"
-_QUICK_CONTROLS = 3
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+class Part(NamedTuple):
+    """What is run, and the name of the page about it."""
+
+    broken: Callable[[Options], Result]
+    page: Path
+
+
+PARTS = {"queue": Part(queue_path.broken, queue_path.PAGE), "cluster": Part(cluster_path.broken, cluster_path.PAGE)}
 
 
 def main() -> int:
-    """Run, print and write the page. Returns the exit code."""
-    arguments = _arguments()
+    """Run, print and write the pages. Returns the exit code."""
+    parser = _parser()
+    arguments = parser.parse_args()
+    parts = arguments.part or list(PARTS)
+    if arguments.page and len(parts) > 1:
+        parser.error("--page names one page; say with --part which")
     logging.disable(logging.CRITICAL)
-    report = asyncio.run(_run(arguments))
-    text = page(report)
-    arguments.page.write_text(text)
-    print(text)
-    print(f"{report.sentence} {arguments.page.name} is written.")
-    return 0 if report.good else 1
+    results = [_written(PARTS[name], _options(arguments), arguments.page) for name in parts]
+    for name, result in zip(parts, results, strict=True):
+        print(f"{name}: {result.sentence}")
+    return 0 if all(result.good for result in results) else 1
 
 
-def _arguments() -> argparse.Namespace:
+def _written(part: Part, options: Options, page: Path | None) -> Result:
+    result = part.broken(options)
+    path = page or DOCS / part.page
+    path.write_text(result.page)
+    print(result.page)
+    print(f"{path.name} is written.")
+    return result
+
+
+def _options(arguments: argparse.Namespace) -> Options:
+    words = [word for word in sys.argv[1:] if not word.startswith(("/", "--keep", "--page"))]
+    return Options(
+        seed=arguments.seed,
+        minutes=arguments.minutes,
+        quick=arguments.quick,
+        controls=not arguments.no_controls,
+        keys=arguments.keys,
+        messages=arguments.messages,
+        clients=arguments.clients,
+        redis_server=arguments.redis_server,
+        keep=arguments.keep,
+        arguments=" ".join(words),
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
-    parser.add_argument("--seed", type=int, default=1, help="of the messages, the faults, and what is cut")
-    parser.add_argument("--minutes", type=float, default=6.0, help="for which messages are sent")
-    parser.add_argument("--keys", type=int, default=1000)
+    parser.add_argument("--part", action="append", choices=PARTS, help="only this part; may be repeated")
+    parser.add_argument("--seed", type=int, default=1, help="of messages, clients and faults, and of what is cut")
+    parser.add_argument("--minutes", type=float, default=6.0, help="for which faults go on, in each part")
+    parser.add_argument("--keys", type=int, default=1000, help="of the queues")
     parser.add_argument("--messages", type=int, default=100, help="of each key")
-    parser.add_argument("--quick", action="store_true", help="less of everything, in less than two minutes")
+    parser.add_argument("--clients", type=int, default=2000, help="of the edges")
+    parser.add_argument("--quick", action="store_true", help="less of everything, in about two minutes for each part")
     parser.add_argument("--redis-server", help="path of the server to use")
     parser.add_argument("--no-controls", action="store_true", help="do not take guards out")
-    parser.add_argument("--keep", type=Path, help="a folder for the record and the workers' logs")
-    parser.add_argument("--page", type=Path, default=PAGE, help="where the result is written")
-    return parser.parse_args()
-
-
-async def _run(arguments: argparse.Namespace) -> Report:
-    scenario = _scenario(arguments)
-    _say(f"{scenario.load.total} messages in {scenario.seconds:g} s, {len(scenario.schedule)} faults")
-    outcome = await run(scenario, keep=arguments.keep)
-    found = await _controlled(arguments)
-    words = [word for word in sys.argv[1:] if not word.startswith(("/", "--keep", "--page"))]
-    return Report(outcome, proofs(outcome), found, " ".join(words))
-
-
-def _scenario(arguments: argparse.Namespace) -> Scenario:
-    seed, server = arguments.seed, arguments.redis_server
-    if arguments.quick:
-        load = Load(keys=200, messages=15, work=20, seed=seed)
-        pace = Pace(freezes=(1.0, 3.0), redis=1, full=(3.0,), stop=8.0, hold=9.0)
-        return Scenario("quick", seed, 40.0, load, pace=pace, patience=25.0, skewed=3, server=server)
-    load = Load(keys=arguments.keys, messages=arguments.messages, work=20, seed=seed)
-    return Scenario("full", seed, arguments.minutes * 60, load, skewed=3, server=server)
-
-
-async def _controlled(arguments: argparse.Namespace) -> list[tuple[Control, Outcome]]:
-    chosen: Sequence[Control] = [] if arguments.no_controls else controls(arguments.seed)
-    found = []
-    for control in chosen[1 : _QUICK_CONTROLS + 1] if arguments.quick else chosen:
-        _say(f"without {control.guard}" if control.kinds else "the controls' own run, with every guard in place")
-        found.append((control, await run(control.scenario)))
-    return found
-
-
-def _say(text: str) -> None:
-    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
+    parser.add_argument("--keep", type=Path, help="a folder for the record and what processes have said")
+    parser.add_argument("--page", type=Path, help="where the result of the one part is written; else in docs/")
+    return parser
 
 
 if __name__ == "__main__":

@@ -66,14 +66,13 @@ def page(report: Report) -> str:
         "your own in the same way.",
         f"**{report.sentence}**",
         _conditions(report),
-        "## What was checked\n\n" + _table(("", "count"), _checked(outcome)),
+        "## What was checked\n\n" + table(("", "count"), _checked(outcome)),
         "## What was done, and that it bit\n\n"
-        + _table(
+        + table(
             ("fault", "evidence", "bit"), [(p.fault, p.evidence, "yes" if p.bit else "**no**") for p in report.proofs]
         ),
-        "## With a guard taken out, the run must fail\n\n"
-        + _table(("guard", "found", "as it must"), _controls(report)),
-        "## Times\n\n" + _table(("milliseconds", "count", "p50", "p95", "p99", "max"), _times(outcome)),
+        "## With a guard taken out, the run must fail\n\n" + table(("guard", "found", "as it must"), _controls(report)),
+        "## Times\n\n" + table(("milliseconds", "count", "p50", "p95", "p99", "max"), _times(outcome)),
         "## Schedule\n\n" + _schedule(outcome),
     ]
     if outcome.verdict.violations or outcome.residue or outcome.gave_up:
@@ -93,7 +92,7 @@ def _conditions(report: Report) -> str:
         ("machine", f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}"),
         ("date", datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")),
     ]
-    return _table(("", ""), rows)
+    return table(("", ""), rows)
 
 
 def _checked(outcome: Outcome) -> list[tuple[object, ...]]:
@@ -158,6 +157,6 @@ def _wrongs(outcome: Outcome) -> str:
     return "\n".join([*lines, *([f"- gave up: {outcome.gave_up}"] if outcome.gave_up else [])])
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -71,16 +72,30 @@ class RedisServer:
         await asking
         return time.monotonic() - began
 
-    def kill_and_restart(self) -> bool:
-        """SIGKILL, then start again from the file. Returns whether it is a new server that still holds data."""
+    def kill_and_restart(self, *, after: float = 0.0) -> bool:
+        """SIGKILL, then start again from the file. Returns whether it is a new server that still holds data.
+
+        Args:
+            after: seconds for which there is none.
+        """
         run, keys = self._identity()
-        assert self._process is not None
-        self._process.kill()
-        self._process.wait(_TIMEOUT)
+        self._kill()
+        time.sleep(after)
         self.start()
         self.restarts += 1
         new_run, new_keys = self._identity()
         return run != new_run and (new_keys > 0 or keys == 0)
+
+    def kill_and_empty(self, *, after: float = 0.0) -> bool:
+        """The same, with its files deleted. Returns whether it had held data, and is a new server."""
+        run, keys = self._identity()
+        self._kill()
+        for one in self.folder.glob("appendonly*"):
+            shutil.rmtree(one) if one.is_dir() else one.unlink()
+        time.sleep(after)
+        self.start()
+        self.restarts += 1
+        return run != self._identity()[0] and keys > 0
 
     async def fill(self, seconds: float) -> int:
         """Have no memory left for a while. Returns how many commands were refused meanwhile.
@@ -104,6 +119,11 @@ class RedisServer:
 
     def version(self) -> str:
         return str(self.client.info("server")["redis_version"])
+
+    def _kill(self) -> None:
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(_TIMEOUT)
 
     def _identity(self) -> tuple[str, int]:
         return str(self.client.info("server")["run_id"]), int(self.client.dbsize())

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
-from tests.chaos.__main__ import _scenario
+from tests.chaos.part import Options
+from tests.chaos.queue_path import scenario
 from tests.chaos.run import LEASE
 from tests.chaos.schedule import Fault, Pace, plan
 
@@ -28,8 +28,7 @@ def test_the_same_seed_gives_the_same_plan_and_another_seed_another() -> None:
 @pytest.mark.parametrize("quick", [False, True])
 @pytest.mark.parametrize("seed", range(1, 21))
 def test_a_run_has_faults_of_every_kind_whatever_the_seed(seed: int, quick: bool) -> None:
-    arguments = Namespace(seed=seed, minutes=6.0, keys=1000, messages=100, quick=quick, redis_server=None)
-    schedule = _scenario(arguments).schedule
+    schedule = scenario(Options(seed=seed, quick=quick)).schedule
     assert {fault.what for fault in schedule} == KINDS
 
 

@@ -22,6 +22,8 @@ from gobroke_dist.backends.redis.connection import connect
 from gobroke_dist.keys import ClusterKeys
 from gobroke_dist.node import Node
 from gobroke_dist.roles import edge, worker
+from gobroke_dist.session import CloseCode
+from gobroke_dist.testing.faults import Proxy
 from tests.cluster.test_processes import APP, process
 from tests.eventually import eventually
 
@@ -82,11 +84,19 @@ class Visitor:
     async def lose_connection(self) -> None:
         """Without a goodbye."""
         assert self.socket is not None
-        assert self.socket._response.connection is not None
-        transport = self.socket._response.connection.transport
-        assert transport is not None
-        transport.abort()
+        abort(self.socket)
         await self.ended()
+
+    async def knock(self, address: str) -> ClientWebSocketResponse:
+        """Try to come back, without waiting for a welcome."""
+        return await self.http.ws_connect(f"{address}?client={self.uuid}&session={self.token}&offset={self.offset}")
+
+
+def abort(socket: ClientWebSocketResponse) -> None:
+    assert socket._response.connection is not None
+    transport = socket._response.connection.transport
+    assert transport is not None
+    transport.abort()
 
 
 class Many(LogicBase):
@@ -194,6 +204,50 @@ async def test_c7_who_comes_back_before_its_old_connection_is_known_to_be_lost_r
         await eventually(lambda ann=ann: ann.got == [1, 2])
     clients = {client.uuid for client in await one.broke.get_all_clients()}
     assert len(clients) == 2
+
+
+async def test_c7_who_tries_once_more_while_its_last_attempt_waits_for_redis_is_let_back(
+    house: House, redis_url: str
+) -> None:
+    """It has lost patience; that the edge waits on its behalf still is no reason to tell it not to come back."""
+    async with Proxy(redis_url) as proxy:
+        one = await house.edge(redis_url=proxy.url, redis_timeout=3, node_lease=10)
+        ann = house.visitor()
+        await ann.connect(one.address)
+        await ann.lose_connection()
+        await eventually(lambda: len(one.node.runtime.hub) == 0)
+        proxy.silence()
+        await ann.knock(one.address)
+        await eventually(lambda: "ann" in one.node.runtime.hub)
+        again = asyncio.create_task(ann.connect(one.address))
+        await asyncio.sleep(0.2)
+        proxy.heal()
+        assert (await again)["recovered"] is True
+        await send(one, 1)
+        await eventually(lambda: ann.got == [1])
+
+
+async def test_c7_an_attempt_that_its_client_has_given_up_does_not_keep_it_from_coming_back(
+    house: House, redis_url: str
+) -> None:
+    """A slow edge lets it back after it has come back to another: it hears of that with a code that says: again."""
+    async with Proxy(redis_url) as proxy:
+        slow, quick = await house.edge(redis_url=proxy.url, redis_timeout=5, node_lease=10), await house.edge()
+        ann = house.visitor()
+        await ann.connect(quick.address)
+        await ann.lose_connection()
+        await eventually(lambda: len(quick.node.runtime.hub) == 0)
+        proxy.faults.latency = 0.5
+        given_up = await ann.knock(slow.address)
+        await eventually(lambda: "ann" in slow.node.runtime.hub)
+        abort(given_up)
+        assert (await ann.connect(quick.address))["recovered"] is True
+        await asyncio.wait_for(ann.ended(), 5)
+        assert ann.close_code == CloseCode.UNAVAILABLE
+        proxy.faults.latency = 0.0
+        await send(quick, 1)
+        assert (await ann.connect(quick.address))["recovered"] is True
+        await eventually(lambda: ann.got == [1])
 
 
 async def test_c7_a_token_that_is_not_the_clients_lets_nobody_in(house: House) -> None:

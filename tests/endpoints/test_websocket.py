@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import socket
+import struct
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -160,6 +162,21 @@ async def test_what_came_before_the_connection_broke_is_processed(start: Start) 
     edge.gateway.hold.set()
     await eventually(lambda: edge.gateway.disconnected)
     assert edge.gateway.payloads == [b"0", b"1", b"2", b"3", b"4"]
+
+
+async def test_e8_who_is_gone_before_its_handshake_is_answered_is_no_error(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As whole crowds are when an edge was frozen: what they sent is there, and so is the news that they have left."""
+    edge = await start()
+    for _ in range(20):
+        with socket.create_connection(("127.0.0.1", edge.port)) as made:  # nothing here lets the edge run meanwhile
+            made.sendall(UPGRADE.format(path="/ws?client=ann").encode())
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    async with edge.http.get(edge.url.replace("ws:", "http:").replace("/ws", "/healthz")) as answer:
+        assert answer.status == 200
+    await eventually(lambda: len(edge.gateway.hub) == 0)
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
 async def test_what_takes_too_long_to_process_is_given_up(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,13 @@ from gobroke_dist.topology import Address, Topology
 class ServerConnection(Connection):
     """To a server at a fixed address."""
 
+    async def send_packed_command(self, *args: Any, **options: Any) -> None:
+        try:
+            await super().send_packed_command(*args, **options)
+        except RuntimeError as error:  # what uvloop raises when the connection has ended between two commands
+            await self.disconnect(nowait=True)
+            raise RedisConnectionError(f"the connection to {self.host}:{self.port} has ended") from error
+
     async def read_response(self, *args: Any, **options: Any) -> Any:
         try:
             return await super().read_response(*args, **options)

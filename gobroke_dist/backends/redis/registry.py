@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from hashlib import sha256
 from typing import Any, TypeVar
@@ -74,6 +75,7 @@ class RedisRegistry:
         self._line = Line(redis, name="the registry", limit=pending_limit, repeat=True)
         self._member: Member | None = None
         self._leases = 1
+        self._ahead = 0  # of this process' monotonic clock, ms
         self._renewals = 0
 
     async def join(self, member: Member) -> None:
@@ -136,7 +138,7 @@ class RedisRegistry:
         channel = self._keys.channel(client.node)
         keys = [*self._place_keys, self._keys.node_clients(client.node), *self._keys.groups]
         args: list[Word] = [client.node, client.uuid, encode(client), _hashed(secret), last_message_ms(client), _HOMES]
-        args += (client.session, channel.field, channel.name, *self._kept)
+        args += (client.session, channel.field, channel.name, *self._kept, self._now() + self._lease_ms)
         outcome, *found = await self._run(_COME_BACK, [*keys, self._keys.posts, channel.log], args)
         if outcome == b"expired":
             raise RedisUnavailable(f"the lease of {client.node} has run out; it is renewed soon")
@@ -210,10 +212,15 @@ class RedisRegistry:
 
     async def _extend(self, member: Member) -> tuple[bool, str]:
         args: list[Word] = [member.node, self._lease_ms, _info(member, self._leases), _info(member, self._leases + 1)]
-        held, dead = await self._run(_RENEW, [self._keys.members, self._keys.member_info], args)
+        held, dead, now = await self._run(_RENEW, [self._keys.members, self._keys.member_info], args)
+        self._ahead = now - _monotonic()
         if not held:
             self._leases += 1
         return bool(held), dead.decode()
+
+    def _now(self) -> int:
+        """What Redis' clock shows, in ms, as far as the last renewal told."""
+        return _monotonic() + self._ahead
 
     async def _sweep(self, node: str, *, most: int | None = None) -> None:
         keys = [*self._place_keys, self._keys.node_clients(node), *self._keys.groups]
@@ -243,6 +250,10 @@ def _homes(kept: bytes) -> list[Home]:
 def _hashed(secret: bytes) -> str:
     """Who reads Redis' data can't come back as somebody else."""
     return sha256(secret).hexdigest()
+
+
+def _monotonic() -> int:
+    return int(time.monotonic() * 1000)
 
 
 def _require_lease(client: Client, outcome: bytes) -> None:

@@ -6,15 +6,17 @@
 -- ARGV: 1 the new session's node, 2 the client's uuid, 3 its new registration, 4 the hash of the secret that it shows, of
 --       64 characters, 5 its last message, Unix ms; 6 how many sessions it may have had, and on how many nodes it may have
 --       been, at most: of more, the first are forgotten; 7 the new session; then of the channel of its node: 8 its field in
---       posts, 9 its name, 10 how many data its log keeps, 11 for how long (ms)
+--       posts, 9 its name, 10 how many data its log keeps, 11 for how long (ms); 12 until when this may be done, ms of this
+--       server's clock
 -- Returns {"back", its registration until now, what is kept of it (keep.lua), epoch, number of the last datum of all, its
 --         groups}, {"unknown"}: nobody waits for this client with this secret, or {"expired"}: the new session's own node has
---         no lease
+--         no lease, or does not wait for this any more
 -- Atomic because: what is sent to the client before this step is in the log of where it was, what is sent after it goes to
 --       where it is; of two connections that come back at once, the later one has it. And its node hears of its groups
 --       before it gets what is sent to them.
 local places, now = places_at(1), redis_now()
-if not is_living(places.members, ARGV[1], now) then
+-- What a server that stood still finds in its sockets is old: the client may be elsewhere since.
+if not is_living(places.members, ARGV[1], now) or now > tonumber(ARGV[12]) then
     return { "expired" }
 end
 local stored, kept = find(places, ARGV[2], now, true), redis.call("HGET", places.secrets, ARGV[2])

@@ -7,7 +7,8 @@
 -- ARGV[2]  lease, ms
 -- ARGV[3]  its info with the lease that it holds
 -- ARGV[4]  its info with the lease to take, should that one be gone
--- Returns {1 if the lease was extended, 0 if a fresh one was taken; a member whose lease has run out, or ''}
+-- Returns {1 if the lease was extended, 0 if a fresh one was taken; a member whose lease has run out, or ''; ms of this
+--          server's clock}
 --
 -- Atomic: a member that finds its lease gone must have the next one before anybody counts it as dead again. The
 -- info tells a fresh lease from the one before, so a call whose reply was lost says 0 once more when repeated.
@@ -25,4 +26,4 @@ end
 redis.call('ZADD', KEYS[1], now + tonumber(ARGV[2]), ARGV[1])
 
 local dead = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, 1)
-return {held and 1 or 0, dead[1] or ''}
+return {held and 1 or 0, dead[1] or '', now}
