@@ -93,10 +93,8 @@ class Connection:
                 await self._connect()
                 await self._read(socket)
                 await self.gone.wait()
-        except (
-            ConnectionResetError
-        ):  # it was gone before it was let in; aiohttp takes that well from other answers only
-            return web.Response(status=400)
+        except ConnectionResetError:  # it was gone before it was let in
+            return web.Response(status=400)  # of a WebSocketResponse aiohttp would log a stack
         except TimeoutError:
             log.warning("client %s left more work than fits in %g s", self.session.client.uuid, FINISH_TIMEOUT)
         finally:
