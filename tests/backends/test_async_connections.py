@@ -9,6 +9,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from gobroke_dist.backends.redis.connection import connect
 from gobroke_dist.settings import Settings
+from gobroke_dist.testing.faults import Proxy
 
 
 def test_c8_a_connection_that_ended_between_two_commands_is_an_outage_on_uvloop_as_well(redis_url: str) -> None:
@@ -16,17 +17,18 @@ def test_c8_a_connection_that_ended_between_two_commands_is_an_outage_on_uvloop_
     uvloop = pytest.importorskip("uvloop")
 
     async def spoken_to_late() -> None:
-        client = connect(Settings(redis_url=redis_url))
-        connection = client.connection_pool.make_connection()
-        await connection.connect()
-        connection._writer.transport.abort()
-        await asyncio.sleep(0.01)
-        with pytest.raises(RedisConnectionError, match="has ended"):
-            await connection.send_command("PING")
-        await connection.send_command("PING")  # it connects again
-        assert await connection.read_response() == b"PONG"
-        await connection.disconnect()
-        await client.aclose()
+        async with Proxy(redis_url) as proxy:
+            client = connect(Settings(redis_url=proxy.url))
+            connection = client.connection_pool.make_connection()
+            await connection.connect()
+            connection._writer.transport.abort()
+            await asyncio.sleep(0.01)
+            with pytest.raises(RedisConnectionError, match="has ended"):
+                await connection.send_command("PING")
+            await connection.send_command("PING")  # it connects again
+            assert await connection.read_response() == b"PONG"
+            await connection.disconnect()
+            await client.aclose()
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(spoken_to_late())
