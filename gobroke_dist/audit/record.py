@@ -89,7 +89,7 @@ class Disturbed:
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """Redis did not do its work from ``since`` to ``at``."""
+    """Redis did not do its work from ``since`` to ``at``, or not for all workers."""
 
     what: str
     since: int

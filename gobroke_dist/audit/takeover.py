@@ -16,14 +16,16 @@ class Takeover:
     """A message that another worker finished.
 
     Attributes:
-        milliseconds: from what was done to the first worker to the entry of the handler on the next.
-        calm: nothing else was done to a worker meanwhile, and Redis worked.
+        at: when the handler was entered on the next, in Unix milliseconds of the record's clock.
+        milliseconds: from what was done to the first worker until then.
+        calm: nothing else was done to a worker meanwhile, and Redis worked for all of them.
     """
 
     key: str
     number: int
     from_worker: str
     to_worker: str
+    at: int
     milliseconds: int
     calm: bool
 
@@ -73,7 +75,8 @@ class _Timing:
         since = causes[0].at
         others = [one for one in between if one.at >= since and one is not causes[0]]
         calm = not others and not self._outage(since - self._margin, ended)
-        return Takeover(heir.started.key, heir.number, dead.started.worker, heir.started.worker, ended - since, calm)
+        workers = dead.started.worker, heir.started.worker
+        return Takeover(heir.started.key, heir.number, *workers, ended, ended - since, calm)
 
     def _outage(self, since: int, until: int) -> bool:
         return any(one.since <= until and one.at >= since for one in self._outages)

@@ -6,6 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from itertools import pairwise
 
@@ -67,7 +68,9 @@ def late(taken: Iterable[Takeover], bound: int | None) -> Iterator[Violation]:
     """Takeovers that took longer than ``bound`` milliseconds; None: however long they took."""
     for one in taken:
         if bound is not None and one.calm and one.milliseconds > bound:
-            yield Violation(Kind.LATE, one.key, f"message {one.number} was taken over after {one.milliseconds} ms")
+            when = datetime.fromtimestamp(one.at / 1000, UTC).strftime("%H:%M:%S")
+            text = f"message {one.number} was taken over from {one.from_worker} after {one.milliseconds} ms, at {when}"
+            yield Violation(Kind.LATE, one.key, text)
 
 
 def _lost(history: History) -> Iterator[str]:

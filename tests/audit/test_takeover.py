@@ -23,7 +23,9 @@ def finished(record: Scribe) -> tuple[Takeover, ...]:
 
 
 def test_w9_a_takeover_counts_from_the_kill_to_the_entry_of_the_handler_on_the_next_worker() -> None:
-    assert finished(killed()) == (Takeover(KEY, 0, "w1", "w2", WAIT, calm=True),)
+    record = killed()
+    at = record.at
+    assert finished(record) == (Takeover(KEY, 0, "w1", "w2", at, WAIT, calm=True),)
 
 
 def test_a_kill_of_nobody_knows_whom_is_a_cause() -> None:

@@ -364,7 +364,7 @@ def taken_over_after(milliseconds: int) -> Scribe:
 def test_w9_a_takeover_beyond_the_bound_is_late() -> None:
     record = taken_over_after(3001)
     assert record.found(bound=3000) == {Kind.LATE}
-    assert record.verdict(3000).violations[0].text == "message 0 was taken over after 3001 ms"
+    assert record.verdict(3000).violations[0].text == "message 0 was taken over from w1 after 3001 ms, at 00:00:03"
 
 
 def test_w9_a_takeover_within_the_bound_is_not_late() -> None:

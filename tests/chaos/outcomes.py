@@ -27,7 +27,7 @@ def verdict(*violations: Violation, **changes: Any) -> Verdict:
     numbers = {
         **{"keys": 10, "sent": 100, "runs": 120, "again": 20, "raised": 10, "recovered": 9, "fenced": 8, "refused": 7},
         **{"violations": violations, "latency": times, "effect_latency": times},
-        "takeovers": (Takeover("k", 0, "h:1", "h:2", 2100, calm=True),),
+        "takeovers": (Takeover("k", 0, "h:1", "h:2", 1_000_000, 2100, calm=True),),
         "workers": {"h:1": 0, "h:2": CLOCK_AHEAD * 1000},
         "disturbances": {"kill": 5},
     }

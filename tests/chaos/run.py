@@ -247,10 +247,13 @@ async def _inflict(stage: _Stage, fault: Fault) -> None:
         case "full":
             await _fill(stage, fault.seconds)
         case "hold":
+            since = stage.audit.now()
             stage.facts["holds"] += 1
             stage.proxy.order(hold=0.5)
             await asyncio.sleep(fault.seconds)
             stage.proxy.order(release=1)
+            # Half of the connections lead nowhere: those over which the others would find a dead worker, maybe.
+            stage.audit.note(Outage("hold", since, stage.audit.now()))
 
 
 async def _fill(stage: _Stage, seconds: float) -> None:
