@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 CLOSE_TIMEOUT: Final = 5.0
 """Seconds from asking for a close to cutting the connection."""
 
+DEAD_TIMEOUT: Final = 0.5
+"""Seconds from the goodbye to a peer that does not answer pings to cutting the connection."""
+
 FINISH_TIMEOUT: Final = 10.0
 """Seconds to process what had arrived when a connection ended."""
 
@@ -157,11 +160,13 @@ class Link(ABC):
     def _hang_up(self) -> None:
         """Close the socket after what is written."""
         self._cut_later()
-        self._transport.close()
+        if not self._transport.is_closing():  # a second close() makes asyncio's TLS deaf to abort()
+            self._transport.close()
 
     def _cut_later(self) -> None:
         if self._cut is None and not self.gone.is_set():
-            self._cut = self._loop.call_later(CLOSE_TIMEOUT, self._transport.abort)
+            dead = self.session.close_code is CloseCode.PING_TIMEOUT
+            self._cut = self._loop.call_later(DEAD_TIMEOUT if dead else CLOSE_TIMEOUT, self._transport.abort)
 
     # --- out -----------------------------------------------------------------
 

@@ -31,10 +31,9 @@ class TCPServer:
         gateway: the node.
         framing: how frames are put into the stream.
         protocol: how clients speak.
-        tls: None: in the clear.
     """
 
-    def __init__(self, gateway: Gateway, framing: Framing, protocol: FrameProtocol, tls: ssl.SSLContext | None) -> None:
+    def __init__(self, gateway: Gateway, framing: Framing, protocol: FrameProtocol) -> None:
         self._gateway = gateway
         self._framing = framing
         self._protocol = protocol
@@ -81,8 +80,9 @@ class TCPServer:
     # --- connections ---------------------------------------------------------
 
     def _accept(self, stream: FrameStream) -> None:
+        listening = self._listener is not None and self._listener.is_serving()
         peer = stream.transport.get_extra_info("peername")
-        visit = self._gateway.door.visit(peer[0] if peer else "")
+        visit = self._gateway.door.visit(peer[0] if peer else "") if listening else None
         if visit is None:
             stream.transport.abort()
             return

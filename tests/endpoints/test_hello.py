@@ -8,17 +8,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from endpoints.hello import MAX_METADATA, MAX_METADATA_SIZE, Hello, HelloRefused, introduced, read_hello
+from endpoints import hello as hello_module
+from endpoints.hello import MAX_METADATA, MAX_METADATA_SIZE, Hello, HelloRefused, introduced
 from gobroke_dist.session import Recovery
+
+
+def read_hello(frame: bytes) -> Hello:
+    return hello_module.read_hello(frame, transport="tcp", address="192.0.2.7")
 
 
 def test_e1_the_same_facts_make_the_same_client_in_a_query_and_in_a_frame() -> None:
     query = [("client", "ann"), ("session", "a.b"), ("offset", "44"), ("room", "blue"), ("n", "7"), ("fast", "1")]
     frame = {"client": "ann", "session": "a.b", "offset": 44, "room": "blue", "n": 7, "fast": True, "slow": False}
-    for hello in (introduced(query), read_hello(json.dumps(frame).encode())):
+    for hello in (introduced(query, transport="websocket"), read_hello(json.dumps(frame).encode())):
         assert hello.client.uuid == "ann"
         assert hello.client.metadata == {"room": "blue", "n": "7", "fast": "1"}
         assert hello.recovery == Recovery("a.b", 44)
+
+
+def test_e2_an_authenticator_sees_what_a_hello_says_and_its_token_is_no_fact_about_the_client() -> None:
+    hello = read_hello(b'{"client": "ann", "token": "a.b.c", "room": "blue"}')
+    asked = hello.asked
+    assert (asked.transport, asked.address, asked.client, asked.token) == ("tcp", "192.0.2.7", "ann", "a.b.c")
+    assert hello.client.metadata == {"room": "blue"}
 
 
 def test_e1_an_empty_hello_is_a_client_with_a_uuid_of_its_own() -> None:

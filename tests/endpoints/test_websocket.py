@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType, WSServerHandshakeError
 
-import endpoints.websocket_connection as connection_module
+import endpoints.link as link_module
 from endpoints.websocket import WebSocketEndpoint
 from gobroke_dist.errors import CouldNotCreateServer, RedisUnavailable
 from gobroke_dist.message import Message
@@ -163,7 +163,7 @@ async def test_what_came_before_the_connection_broke_is_processed(start: Start) 
 
 
 async def test_what_takes_too_long_to_process_is_given_up(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection_module, "FINISH_TIMEOUT", 0.1)
+    monkeypatch.setattr(link_module, "FINISH_TIMEOUT", 0.1)
     edge = await start()
     _reader, writer = await edge.raw()
     edge.gateway.hold.clear()
@@ -422,7 +422,7 @@ async def deaf(edge: Edge) -> socket.socket:
 
 
 async def test_e4_a_client_that_never_reads_costs_only_itself(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection_module, "CLOSE_TIMEOUT", 0.3)
+    monkeypatch.setattr(link_module, "CLOSE_TIMEOUT", 0.3)
     edge = await start({"outbox_bytes": 100_000})
     others = [await edge.connect(compress=0, max_msg_size=0) for _ in range(100)]
     sock = await deaf(edge)
@@ -504,7 +504,7 @@ async def test_e5_a_removed_client_gets_what_is_queued_and_then_its_code(start: 
 
 
 async def test_a_peer_that_ignores_the_close_is_cut(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection_module, "CLOSE_TIMEOUT", 0.2)
+    monkeypatch.setattr(link_module, "CLOSE_TIMEOUT", 0.2)
     edge = await start()
     _reader, writer = await edge.raw("/ws?client=alice")
     session = await edge.session("alice")
