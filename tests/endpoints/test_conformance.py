@@ -12,7 +12,19 @@ import pytest
 
 import endpoints.link as link_module
 from endpoints import TCPEndpoint, WebSocketEndpoint
-from gobroke_dist import Broke, ClientDoesNotExist, CloseCode, Endpoint, LogicBase, Message, Settings
+from gobroke_dist import (
+    Authenticator,
+    Broke,
+    ClientDoesNotExist,
+    CloseCode,
+    ConnectRequest,
+    Endpoint,
+    Identity,
+    LogicBase,
+    Message,
+    Settings,
+    Unauthorised,
+)
 from gobroke_dist.node import Node
 from gobroke_dist.roles import edge
 from gobroke_dist.session import Session
@@ -34,17 +46,18 @@ class House:
         self._stack = stack
         self._ways = ways
 
-    async def visitor(self, client: str, at: int = 0, **hello: Any) -> tuple[Visitor, dict[str, Any]]:
+    async def visitor(self, client: str | None = None, at: int = 0, **hello: Any) -> tuple[Visitor, dict[str, Any]]:
         """A client that was let in, and its welcome."""
         made = await self.stranger(client, at, **hello)
         welcome = await made.receive()
         assert welcome["type"] == "welcome", welcome
         return made, welcome
 
-    async def stranger(self, client: str, at: int = 0, **hello: Any) -> Visitor:
+    async def stranger(self, client: str | None = None, at: int = 0, **hello: Any) -> Visitor:
         """One that has only said hello, to the endpoint of this number."""
         endpoint = self.broke.endpoints[at]
-        return await self._ways[endpoint].connect(endpoint, self._stack, client=client, **hello)
+        named = hello if client is None else {"client": client, **hello}
+        return await self._ways[endpoint].connect(endpoint, self._stack, **named)
 
     def session(self, uuid: str) -> Session:
         session = self.node.runtime.hub.get(uuid)
@@ -66,10 +79,14 @@ class Street:
         self.way = way
         self._stack = stack
 
-    async def house(self, *more: Way, **changes: Any) -> House:
+    async def house(self, *more: Way, authenticator: Authenticator | None = None, **changes: Any) -> House:
         """An edge with an endpoint of this way, and of those given besides."""
         ways = {way.endpoint(): way for way in (self.way, *more)}
-        broke = Broke(list(ways), settings=self.settings.model_copy(update={**self.way.settings, **changes}))
+        broke = Broke(
+            list(ways),
+            authenticator=authenticator,
+            settings=self.settings.model_copy(update={**self.way.settings, **changes}),
+        )
         broke.add_logic(Echo())
         node = await self._stack.enter_async_context(edge(broke))
         broke._operations = node.runtime.operations
@@ -150,6 +167,25 @@ async def test_e1_a_payload_with_line_ends_arrives_as_the_same_json(street: Stre
     ann, _ = await house.visitor("ann")
     await house.broke.send_message(Message(to_client="ann", message_raw=b'{\n "a": "x\\ny",\r\n\n "b": [1,\n2]}'))
     assert await ann.data() == {"a": "x\ny", "b": [1, 2]}
+
+
+async def test_e2_a_client_shows_its_token_and_is_who_that_says(street: Street) -> None:
+    """Not who it says it is; and without a token that is good it is nobody."""
+
+    async def who(request: ConnectRequest) -> Identity:
+        if request.token != "secret":
+            raise Unauthorised("that token is not known here")
+        return Identity(uuid="ann", claims={"from": request.address})
+
+    house = await street.house(authenticator=who)
+    ann, welcome = await house.visitor(token="secret", room="blue")
+    assert welcome["client"] == "ann"
+    assert (await house.broke.get_client("ann")).metadata == {"room": "blue", "from": "127.0.0.1"}
+    for wrong in ({"client": "ben", "token": "secret"}, {"token": "wrong"}, {}):
+        stranger = await house.stranger(**wrong)
+        assert await stranger.closed() == CloseCode.UNAUTHORISED
+    await ann.send({"to_logic": "echo", "data": 1})
+    assert await ann.data() == 1
 
 
 # --- what is wrong -----------------------------------------------------------
