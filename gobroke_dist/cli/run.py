@@ -81,6 +81,8 @@ def run(
 
 
 def _first_port(broke: Broke, settings: Settings, edges: int) -> int | None:
+    if edges > 1 and any(getattr(endpoint, "port", None) for endpoint in broke.endpoints[1:]):
+        raise fail("several edges need port=0 for every endpoint after the first: they can't share a port", Exit.USAGE)
     port = settings.port
     if port is None and edges > 1:
         port = getattr(broke.endpoints[0], "port", None)

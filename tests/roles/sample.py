@@ -56,3 +56,5 @@ class Beat(LogicBase):
 broke = Broke(Listener(), settings=Settings(drain_timeout=5))
 broke.add_logic(Note())
 broke.add_logic(Beat())
+
+several = Broke([Listener(), Listener(8081)], settings=Settings(drain_timeout=5))

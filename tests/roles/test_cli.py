@@ -213,6 +213,13 @@ def test_an_unknown_queue_is_exit_code_2(redis_url: str) -> None:
     assert "no logic is named 'notes'; there are beat, note" in ended.stderr
 
 
+def test_several_edges_can_not_share_the_port_of_a_second_endpoint() -> None:
+    """It is said before anything is started."""
+    ended = done("run", "tests.roles.sample:several", "--edges", "2", "--port", "0")
+    assert ended.returncode == 2
+    assert "port=0 for every endpoint after the first" in ended.stderr
+
+
 def test_a_setting_that_can_not_be_used_is_exit_code_2() -> None:
     """The setting and its variable are named."""
     ended = done("edge", APP, "--prefix", "a b", GOBROKE_THREADS="8")

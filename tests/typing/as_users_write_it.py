@@ -6,7 +6,7 @@ import asyncio
 
 from pydantic import BaseModel
 
-from endpoints import StubEndpoint, WebSocketEndpoint
+from endpoints import Lines, StubEndpoint, TCPEndpoint, WebSocketEndpoint
 from gobroke_dist import (
     Broke,
     Client,
@@ -106,7 +106,7 @@ def report(logic: str, message: Message | None, error: BaseException, stack: str
 
 
 broke = Broke(
-    [WebSocketEndpoint(port=8080), StubEndpoint()],
+    [WebSocketEndpoint(port=8080), TCPEndpoint(port=8081, framing=Lines()), StubEndpoint()],
     redis="redis://127.0.0.1:6379/0",
     channel_size=10,
     on_logic_error=report,
