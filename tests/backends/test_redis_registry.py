@@ -98,7 +98,8 @@ async def test_c7_what_arrives_when_nobody_waits_for_it_any_more_moves_no_client
     await there.register(client("ann", "n2", "s1"))
     await there.keep(client("ann", "n2", "s1"), b"secret")
     async with Proxy(str(real.settings.redis_url)) as proxy:
-        here = RedisRegistry(connect(real.settings.model_copy(update={"redis_url": proxy.url})), real.keys, 0.3)
+        by_proxy = connect(real.settings.model_copy(update={"redis_url": proxy.url}))
+        here = RedisRegistry(by_proxy, real.keys, 0.3)
         await here.join(Member("n1", "edge"))
         await joined(real, "n1")  # the lease is long enough
         proxy.faults.latency = 1.0
@@ -109,7 +110,7 @@ async def test_c7_what_arrives_when_nobody_waits_for_it_any_more_moves_no_client
         back = await here.come_back(client("ann", "n1", "s3"), b"secret")
         assert back is not None
         assert (await there.locate(["ann"]))["ann"].session == "s3"
-        await here._line._redis.aclose()
+        await by_proxy.aclose()
 
 
 async def test_c10_a_redis_that_comes_back_empty_is_noticed(own_server: RedisPlace) -> None:
