@@ -15,6 +15,7 @@ from typing import Any
 import typer
 
 from gobroke_dist import errors
+from gobroke_dist.access.limits import LIMITS, Limit
 from gobroke_dist.cli import app
 from gobroke_dist.errors import BrokeError
 from gobroke_dist.keys import Channel, ClusterKeys, QueueKeys
@@ -73,6 +74,25 @@ def codes_page() -> str:
         + "\n\n| code | name | connect again? |\n| --- | --- | --- |\n"
     )
     return head + "\n".join(rows) + "\n"
+
+
+def limits_page() -> str:
+    """Every limit with its default, what is beyond it, and where that is counted."""
+    head = (
+        "# Limits\n\nAll of them are on. 0 turns one off that may be 0. `drops.…` and `counts.…` are the counters of "
+        "`Metrics`, of one process.\n\n"
+        "| what | settings and defaults | what is beyond it | close code | HTTP | error | counted as |\n"
+        "| --- | --- | --- | --- | --- | --- | --- |\n"
+    )
+    return head + "\n".join(_limit_row(limit) for limit in LIMITS) + "\n"
+
+
+def _limit_row(limit: Limit) -> str:
+    settings = ", ".join(f"`{name}` {Settings.model_fields[name].default}" for name in limit.settings)
+    code = f"{limit.code.value} `{limit.code.name}`" if limit.code else ""
+    error = f"`{limit.error.code}`" if limit.error else ""
+    cells = (limit.what, settings, limit.answer, code, str(limit.http or ""), error, f"`{limit.metric}`")
+    return f"| {' | '.join(cells)} |"
 
 
 def command_line_page() -> str:
@@ -143,6 +163,7 @@ def pages() -> dict[Path, str]:
         "errors.md": errors_page(),
         "keys.md": keys_page(),
         "close-codes.md": codes_page(),
+        "limits.md": limits_page(),
         "command-line.md": command_line_page(),
     }
     return {PAGES / name: text.replace("\n\n", "\n\n" + NOTE, 1) for name, text in made.items()}

@@ -14,6 +14,7 @@ from endpoints.parcel import ParcelProtocol, parcels
 from gobroke_dist.client import Client
 from gobroke_dist.endpoint import Gateway
 from gobroke_dist.errors import ClientDoesNotExist, NotRunning
+from gobroke_dist.identity import ConnectRequest
 from gobroke_dist.message import Message
 from gobroke_dist.session import CloseCode, Session
 
@@ -111,10 +112,16 @@ class ChannelEndpoint(ABC):
         tells which of its connections is meant.
         """
 
-    async def register(self, client: Client) -> None:
+    async def register(self, client: Client, request: ConnectRequest | None = None) -> None:
         """A client has connected.
 
+        Args:
+            client: who.
+            request: what it showed, for the application's authenticator, which may give the client another uuid. None:
+                the endpoint itself has made sure who this is.
+
         Raises:
+            Unauthorised: the authenticator does not know it.
             ClientAlreadyExists: it is connected already, here or on another node.
             Unavailable: try again later.
             NotRunning: the endpoint has not been started.
@@ -122,7 +129,12 @@ class ChannelEndpoint(ABC):
         gateway = self._gateway
         if gateway is None:
             raise NotRunning("register()")
-        session = gateway.session(client, ParcelProtocol(), lambda: self._wake(gateway, session))
+        session = gateway.session(
+            client,
+            ParcelProtocol(),
+            lambda: self._wake(gateway, session),
+            request=request or ConnectRequest(transport="channel", vouched=True),
+        )
         try:
             await gateway.connect(session)
         except BaseException:

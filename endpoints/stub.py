@@ -10,6 +10,7 @@ from endpoints.parcel import Parcel, ParcelProtocol, parcels
 from gobroke_dist.client import Client
 from gobroke_dist.endpoint import Gateway
 from gobroke_dist.errors import BrokeError, ClientDoesNotExist, NotRunning
+from gobroke_dist.identity import ConnectRequest
 from gobroke_dist.message import Message
 from gobroke_dist.request import ClientReply, ClientRequest
 from gobroke_dist.session import CloseCode, Session
@@ -42,7 +43,9 @@ class StubEndpoint:
         gateway = self._running()
         client = client or Client()
         inbox = _Inbox(gateway.settings.channel_size, self._ended)
-        inbox.session = session = gateway.session(client, ParcelProtocol(), inbox.pull)
+        inbox.session = session = gateway.session(
+            client, ParcelProtocol(), inbox.pull, request=ConnectRequest(transport="stub", vouched=True)
+        )
         try:
             await gateway.connect(session)
         except BaseException:

@@ -17,7 +17,8 @@ class WebSocketEndpoint:
     """A WebSocket server, with ``/healthz`` and ``/readyz`` for load balancers, and pages if there are any.
 
     A client connects to ``path``, as ``?client=<uuid>`` or else with a new uuid; other query parameters become
-    its metadata. A client that breaks a rule is closed with a code of ``CloseCode``.
+    its metadata, except for ``token``. A client that breaks a rule is closed with a code of ``CloseCode``. With
+    ``Settings.tls_certificate`` the server speaks TLS.
 
     Args:
         host: the address to listen on.
@@ -63,7 +64,8 @@ class WebSocketEndpoint:
         actual = await server.start()
         self._server = server
         shown = f"[{host}]" if ":" in host else host
-        self._addresses = (f"ws://{shown}:{actual}{self.path}",)
+        scheme = "ws" if gateway.settings.tls_certificate is None else "wss"
+        self._addresses = (f"{scheme}://{shown}:{actual}{self.path}",)
 
     async def stop(self) -> None:
         if self._server is not None:

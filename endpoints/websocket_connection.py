@@ -18,10 +18,11 @@ from typing import Any, Final
 from aiohttp import WSMsgType, web
 
 from endpoints.websocket_guard import FrameGuard
-from gobroke_dist.client import Client
+from endpoints.websocket_handshake import Accepted
+from gobroke_dist.access.closing import code_of
 from gobroke_dist.endpoint import Gateway
-from gobroke_dist.errors import BrokeError, ClientAlreadyExists, Unavailable
-from gobroke_dist.session import CloseCode, FrameProtocol, Recovery, SessionState
+from gobroke_dist.errors import BrokeError
+from gobroke_dist.session import CloseCode, FrameProtocol, SessionState
 
 log = logging.getLogger(__name__)
 
@@ -44,20 +45,18 @@ class Connection:
     Args:
         gateway: the node.
         protocol: how this client speaks.
-        client: who it is.
+        accepted: who it is, and what it asks for.
         transport: its socket.
-        recovery: what it asks for, if it may come back.
     """
 
     def __init__(
         self,
         gateway: Gateway,
         protocol: FrameProtocol,
-        client: Client,
+        accepted: Accepted,
         transport: asyncio.Transport,
-        recovery: Recovery | None,
     ) -> None:
-        self.session = gateway.session(client, protocol, self.wake, recovery)
+        self.session = gateway.session(accepted.client, protocol, self.wake, accepted.recovery, accepted.asked)
         self.gone = asyncio.Event()
         self._gateway = gateway
         self._transport = transport
@@ -110,12 +109,8 @@ class Connection:
     async def _connect(self) -> None:
         try:
             await self._gateway.connect(self.session)
-        except ClientAlreadyExists as error:
-            self.session.close(CloseCode.ALREADY_CONNECTED, str(error))
-        except Unavailable as error:
-            self.session.close(CloseCode.UNAVAILABLE, str(error))
         except BrokeError as error:
-            self.session.close(CloseCode.REFUSED, str(error))
+            self.session.close(code_of(error), str(error))
         except Exception:
             log.exception("client %s could not be connected", self.session.client.uuid)
             self.session.close(CloseCode.INTERNAL_ERROR)

@@ -9,6 +9,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from gobroke_dist.client import Client
+from gobroke_dist.identity import ConnectRequest, bearer
 from gobroke_dist.session import Recovery
 
 MAX_METADATA: Final = 32
@@ -23,7 +24,7 @@ _UUID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _TOKEN: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _OFFSET: Final = re.compile(r"[0-9]{1,15}")
 _PORTS: Final = {"http": ":80", "https": ":443"}
-_SINGLE: Final = ("host", "origin", "sec-websocket-key", "sec-websocket-version", "upgrade")
+_SINGLE: Final = ("authorization", "host", "origin", "sec-websocket-key", "sec-websocket-version", "upgrade")
 
 
 class HandshakeRefused(Exception):
@@ -45,12 +46,28 @@ class UpgradeRequest:
     query: Iterable[tuple[str, str]]
 
 
-def accept(request: UpgradeRequest, origins: tuple[str, ...] | None) -> tuple[Client, Recovery | None]:
-    """The client that this request makes, and whether it asks to be let back.
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What an upgrade request makes.
+
+    Attributes:
+        client: as whom it asks to be let in.
+        recovery: whether it asks to be let back.
+        asked: what an authenticator gets to see.
+    """
+
+    client: Client
+    recovery: Recovery | None
+    asked: ConnectRequest
+
+
+def accept(request: UpgradeRequest, origins: tuple[str, ...] | None, address: str = "") -> Accepted:
+    """What this request makes.
 
     Args:
         request: the upgrade request.
         origins: what an ``Origin`` may be, such as ``https://example.com``; None: only this server's own host.
+        address: where it comes from.
 
     Raises:
         HandshakeRefused: answer with this.
@@ -59,7 +76,17 @@ def accept(request: UpgradeRequest, origins: tuple[str, ...] | None) -> tuple[Cl
     _upgrade(request, headers)
     if "origin" in headers and not allowed(headers["origin"], headers["host"], origins):
         raise HandshakeRefused(403, f"Origin {headers['origin'][:200]} is not allowed here")
-    return _client(request.query)
+    query = _once(request.query)
+    client, recovery = _client(query)
+    asked = ConnectRequest(
+        transport="websocket",
+        address=address,
+        client=query.get("client"),
+        token=bearer(headers, query),
+        headers=headers,
+        query=query,
+    )
+    return Accepted(client, recovery, asked)
 
 
 def allowed(origin: str, host: str, origins: tuple[str, ...] | None) -> bool:
@@ -96,12 +123,18 @@ def _upgrade(request: UpgradeRequest, headers: dict[str, str]) -> None:
         raise HandshakeRefused(400, "the header host is missing")
 
 
-def _client(query: Iterable[tuple[str, str]]) -> tuple[Client, Recovery | None]:
+def _once(query: Iterable[tuple[str, str]]) -> dict[str, str]:
     facts: dict[str, str] = {}
     for name, value in query:
         if name in facts:
             raise HandshakeRefused(400, f"the query parameter {name[:100]!r} is given twice")
         facts[name] = value
+    return facts
+
+
+def _client(query: Mapping[str, str]) -> tuple[Client, Recovery | None]:
+    facts = dict(query)
+    facts.pop("token", None)  # a secret, and no fact about the client
     uuid = facts.pop("client", None)
     if uuid is not None and not _UUID.fullmatch(uuid):
         raise HandshakeRefused(400, "client must be 1 to 128 of the characters A-Z a-z 0-9 . _ : -")

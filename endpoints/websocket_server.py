@@ -9,6 +9,7 @@ import asyncio
 import errno
 import logging
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -16,22 +17,21 @@ from aiohttp import web
 from aiohttp.http_websocket import WebSocketReader
 
 from endpoints.pages import find_page
+from endpoints.tls import server_context
 from endpoints.websocket_connection import CLOSE_TIMEOUT, WRITE_AHEAD, Connection, GuardedParser
 from endpoints.websocket_handshake import HandshakeRefused, UpgradeRequest, accept
+from gobroke_dist.access.door import Door, Visit
+from gobroke_dist.access.limits import HTTP_STATUS
 from gobroke_dist.endpoint import Gateway
-from gobroke_dist.errors import CouldNotCreateServer
+from gobroke_dist.errors import CouldNotCreateServer, TooManyConnections
 from gobroke_dist.session import CloseCode, FrameProtocol, Session
 
 log = logging.getLogger(__name__)
 
-HANDSHAKE_TIMEOUT: Final = 10.0
-"""Seconds in which a new connection, or one that is kept, must send a whole request."""
+_HTTP: Final[dict[str, Any]] = {"access_log": None, "lingering_time": 1.0}
 
-_HTTP: Final[dict[str, Any]] = {
-    "access_log": None,
-    "keepalive_timeout": HANDSHAKE_TIMEOUT,
-    "lingering_time": 1.0,
-}
+_LATER: Final = 1.0
+"""Seconds by which aiohttp is more patient than we are: it does not tell whom it has cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +49,46 @@ class ServerOptions:
 class EdgeProtocol(web.RequestHandler):
     """aiohttp's protocol, with its flow control and its WebSocket parser in our hands."""
 
-    __slots__ = ("connection",)
+    __slots__ = ("_door", "_patience", "_timeout", "connection", "visit")
 
     connection: Connection | None
+    visit: Visit | None
+
+    def __init__(self, http: web.Server, door: Door, timeout: float) -> None:
+        self._door = door
+        self._timeout = timeout
+        self._patience: asyncio.TimerHandle | None = None
+        loop = asyncio.get_running_loop()
+        super().__init__(http, loop=loop, keepalive_timeout=timeout + _LATER, **_HTTP)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the event loop."""
         self.connection = None
         cast(asyncio.Transport, transport).set_write_buffer_limits(high=WRITE_AHEAD)
         super().connection_made(transport)
+        peer = transport.get_extra_info("peername")
+        self.visit = self._door.visit(peer[0] if peer else "")
+        if self.visit is None:
+            cast(asyncio.Transport, transport).abort()
+        else:
+            self._patience = asyncio.get_running_loop().call_later(self._timeout, self._too_late)
+
+    def asked(self) -> None:
+        """A whole request has come."""
+        if self._patience is not None:
+            self._patience.cancel()
+
+    def _too_late(self) -> None:
+        self._door.too_late()
+        if self.transport is not None:
+            self.transport.abort()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Called by the event loop."""
         super().connection_lost(exc)
+        self.asked()
+        if self.visit is not None:
+            self.visit.leave()
         if self.connection is not None:
             self.connection.lost()
 
@@ -105,9 +132,16 @@ class WebSocketServer:
         """Listen. Returns the port. Raises ``CouldNotCreateServer``."""
         loop = asyncio.get_running_loop()
         host, port = self._options.host, self._options.port
+        door, patience = self._gateway.door, self._gateway.settings.handshake_timeout
+        tls = server_context(self._gateway.settings)
         try:
             self._listener = await loop.create_server(
-                lambda: EdgeProtocol(self._http, loop=loop, **_HTTP), host, port, backlog=1024
+                lambda: EdgeProtocol(self._http, door, patience),
+                host,
+                port,
+                backlog=1024,
+                ssl=tls,
+                ssl_handshake_timeout=None if tls is None else patience,
             )
         except (OSError, UnicodeError, OverflowError) as error:
             raise CouldNotCreateServer(_why_not(host, port, error)) from error
@@ -137,6 +171,7 @@ class WebSocketServer:
     # --- requests ------------------------------------------------------------
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        cast(EdgeProtocol, request.protocol).asked()
         if request.path == self._options.path:
             return await self._connect(request)
         if request.method not in ("GET", "HEAD"):
@@ -159,13 +194,20 @@ class WebSocketServer:
         assert self._listener is not None
         if not self._listener.is_serving():
             return web.Response(status=503, text="this node is shutting down\n")
+        visit = cast(EdgeProtocol, request.protocol).visit
+        if visit is None:
+            return web.Response(status=503)  # its socket is gone already
+        address = self._gateway.door.origin(visit.peer, request.headers.getall("X-Forwarded-For", ()))
         try:
-            client, recovery = accept(_upgrade_request(request), self._options.origins)
+            visit.enter(address)
+            accepted = accept(_upgrade_request(request), self._options.origins, address)
+        except TooManyConnections as full:
+            return _come_later(full)
         except HandshakeRefused as refused:
             return web.Response(status=refused.status, text=f"{refused}\n", headers=refused.headers)
         if request.transport is None or not web.WebSocketResponse(compress=False).can_prepare(request):
             return web.Response(status=400, text="Sec-WebSocket-Key must be 16 bytes in base64\n")
-        connection = Connection(self._gateway, self._options.protocol, client, request.transport, recovery)
+        connection = Connection(self._gateway, self._options.protocol, accepted, request.transport)
         return await self._serve(connection, request)
 
     async def _serve(self, connection: Connection, request: web.BaseRequest) -> web.StreamResponse:
@@ -178,6 +220,13 @@ class WebSocketServer:
             del self._connections[connection.session.id]
             if not self._connections:
                 self._idle.set()
+
+
+def _come_later(full: TooManyConnections) -> web.Response:
+    headers = {"Retry-After": str(ceil(full.retry_after)), "Connection": "close"}
+    answer = web.Response(status=HTTP_STATUS[full.limit], text=f"{full}\n", headers=headers)
+    answer.force_close()
+    return answer
 
 
 def _upgrade_request(request: web.BaseRequest) -> UpgradeRequest:

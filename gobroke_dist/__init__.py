@@ -3,11 +3,13 @@
 What is imported here is the public interface; everything else may change between minor versions.
 """
 
+from gobroke_dist.access.tokens import JWTAuthenticator
 from gobroke_dist.broke import Broke
 from gobroke_dist.client import Client
 from gobroke_dist.endpoint import Endpoint, Gateway
 from gobroke_dist.errors import (
     ApplicationNotFound,
+    AuthenticationUnavailable,
     BrokeError,
     ClientAlreadyExists,
     ClientCouldNotBeDisconnected,
@@ -24,18 +26,24 @@ from gobroke_dist.errors import (
     LogicIsPassive,
     MessageRejected,
     NoEndpointProvided,
+    NotAuthorised,
     NotRunning,
     PayloadInvalid,
     ProcessorAlreadyExists,
     QueueFull,
+    RateLimited,
     RedisUnavailable,
     RequestError,
     RequestFailed,
     RequestInvalid,
     RequestTimedOut,
+    Revoked,
     TagDoesNotExist,
+    TooManyConnections,
+    Unauthorised,
     Unavailable,
 )
+from gobroke_dist.identity import Authenticator, ConnectRequest, Identity
 from gobroke_dist.logic import LogicBase, LogicType, Tick
 from gobroke_dist.message import (
     Delivery,
@@ -56,6 +64,8 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ApplicationNotFound",
+    "AuthenticationUnavailable",
+    "Authenticator",
     "Broke",
     "BrokeError",
     "Client",
@@ -65,6 +75,7 @@ __all__ = [
     "ClientReply",
     "ClientRequest",
     "CloseCode",
+    "ConnectRequest",
     "CouldNotCreateServer",
     "CouldNotStartProcessor",
     "Delivery",
@@ -75,6 +86,8 @@ __all__ = [
     "Gateway",
     "GroupInvalid",
     "GroupNotAllowed",
+    "Identity",
+    "JWTAuthenticator",
     "LogicAlreadyExists",
     "LogicBase",
     "LogicDoesNotExist",
@@ -86,21 +99,26 @@ __all__ = [
     "MessageState",
     "Middleware",
     "NoEndpointProvided",
+    "NotAuthorised",
     "NotRunning",
     "PayloadInvalid",
     "ProcessorAlreadyExists",
     "QueueFull",
+    "RateLimited",
     "RedisUnavailable",
     "ReplyTo",
     "RequestError",
     "RequestFailed",
     "RequestInvalid",
     "RequestTimedOut",
+    "Revoked",
     "Session",
     "SessionState",
     "Settings",
     "TagDoesNotExist",
     "Tick",
+    "TooManyConnections",
+    "Unauthorised",
     "Unavailable",
     "__version__",
     "new_client_message",

@@ -73,18 +73,22 @@ def on_redis(broker: OrderedBroker) -> MakeBacking:
         keys = ClusterKeys(settings.prefix)
         commands = connect(settings)
         listener = connect(settings, blocking=True, beside=commands)
+        registry = RedisRegistry(commands, keys, lease, kept=settings.kept)
+        groups = RedisGroups(commands, keys, settings)
 
         async def check() -> None:
             with translated():
                 await commands.ping()
 
         async def close() -> None:
+            for one in (registry, groups):
+                await one.close()
             await commands.aclose()
             await listener.aclose()
 
         return Backing(
-            registry=RedisRegistry(commands, keys, lease, kept=settings.kept),
-            groups=RedisGroups(commands, keys, settings),
+            registry=registry,
+            groups=groups,
             bus=RedisBus(commands, listener, keys, settings, metrics),
             producer=AsyncProducer(broker, commands, settings, metrics),
             check=check,

@@ -8,10 +8,12 @@ from contextlib import asynccontextmanager
 from types import MappingProxyType
 from typing import Any
 
+from gobroke_dist.access.policy import Authorise, checked
 from gobroke_dist.client import Client
 from gobroke_dist.declaration import check
 from gobroke_dist.endpoint import Endpoint
 from gobroke_dist.errors import LogicAlreadyExists, NoEndpointProvided, NotRunning
+from gobroke_dist.identity import Authenticator
 from gobroke_dist.logic import LogicBase, Operations, logic_name
 from gobroke_dist.message import Message
 from gobroke_dist.middleware import Middleware
@@ -40,10 +42,15 @@ class Broke:
         channel_size: messages that one client's outbox holds, as ``Settings.channel_size``.
         on_logic_error: called with the logic's name, the message, the exception and the formatted stack
             whenever a logic raises (the seed's ``WithOnLogicPanic``). It must not block.
+        authenticator: says who a client is that connects (``JWTAuthenticator``, or an ``async def`` function of a
+            ``ConnectRequest``); None: everybody may, as whoever they say.
+        authorise: says which recipients a client may address: ``(client, kind, name) -> bool``, with the kind
+            ``"logic"``, ``"client"``, ``"group"`` or ``"all"``; None: all. It must not block, and can't be async.
         settings: everything else. What the environment says (``GOBROKE_…``) wins over what is said here.
 
     Raises:
         NoEndpointProvided: there is none.
+        TypeError: ``authorise`` is async.
     """
 
     def __init__(
@@ -53,6 +60,8 @@ class Broke:
         redis: str | None = None,
         channel_size: int | None = None,
         on_logic_error: OnLogicError | None = None,
+        authenticator: Authenticator | None = None,
+        authorise: Authorise | None = None,
         settings: Settings | None = None,
     ) -> None:
         self.endpoints = _several(endpoint)
@@ -65,6 +74,8 @@ class Broke:
         self._receive_middleware: list[Middleware] = []
         self._send_middleware: list[Middleware] = []
         self._on_logic_error = on_logic_error
+        self._authenticator = authenticator
+        self._authorise = checked(authorise)
         self._operations: Operations | None = None
         self._worker_role: WorkerRole | None = None
 
@@ -133,6 +144,16 @@ class Broke:
         """
         return self._ask("remove_client").remove_client(client)
 
+    def revoke(self, client: Client | str) -> Any:
+        """Let nothing count any more that a client has been given to show until now, on any node, and close its
+        connection with ``REVOKED``. What is issued to it from the next second on lets it in again.
+
+        Returns whether it was connected, or away. Raises ``ClientCouldNotBeDisconnected`` if its node does not confirm:
+        the client can't connect again, and calling this again closes its connection; ``RedisUnavailable``: it is not
+        known whether it is revoked.
+        """
+        return self._ask("revoke").revoke(client)
+
     def request(self, message: Message, timeout: float = 5.0) -> Any:
         """Ask one logic or one client, and wait for the answer. See ``LogicBase.request`` for what it raises."""
         return self._ask("request").request(message, timeout)
@@ -184,6 +205,8 @@ class Broke:
             receive_middleware=self._receive_middleware,
             send_middleware=self._send_middleware,
             on_logic_error=self._on_logic_error,
+            authenticator=self._authenticator,
+            authorise=self._authorise,
         )
 
     @property

@@ -40,12 +40,10 @@ class Directory:
     async def get_all_clients(self, *, local_only: bool) -> list[Client]:
         """Everybody, each once; local clients as live objects."""
         everybody = {client.uuid: client for client in self._hub.clients()}
-        cursor = "" if not local_only else None
-        while cursor is not None:
-            page = await self._registry.page(cursor)
-            for client in page.clients:
-                everybody.setdefault(client.uuid, client)
-            cursor = page.cursor or None
+        if not local_only:
+            async for page in self._registry.pages():
+                for client in page:
+                    everybody.setdefault(client.uuid, client)
         return list(everybody.values())
 
     async def remove_client(self, client: Client | str) -> None:
@@ -55,14 +53,35 @@ class Directory:
             ClientDoesNotExist: no node has it.
             ClientCouldNotBeDisconnected: its node did not confirm in time.
         """
-        uuid = client if isinstance(client, str) else client.uuid
-        if await close_local(self._hub, uuid):
+        await self._close(_uuid(client), CloseCode.REMOVED, "removed")
+
+    async def revoke(self, client: Client | str, *, remember: float) -> bool:
+        """Let nothing count that a client has to show until now, and close its connection. Returns whether it had one,
+        or was waited for.
+
+        Args:
+            client: who.
+            remember: for how many seconds: no token lives longer.
+
+        Raises:
+            ClientCouldNotBeDisconnected: its node did not confirm in time; it is revoked all the same.
+        """
+        uuid = _uuid(client)
+        await self._registry.revoke(uuid, remember)
+        try:
+            await self._close(uuid, CloseCode.REVOKED, "revoked; sign in again")
+        except ClientDoesNotExist:
+            return False
+        return True
+
+    async def _close(self, uuid: str, code: CloseCode, reason: str) -> None:
+        if await close_local(self._hub, uuid, code=code, reason=reason):
             return
         found = (await self._registry.locate([uuid])).get(uuid)
         if found is None:
             await self._forget_away(uuid)
             return
-        close = wire.Close(uuid, found.session, CloseCode.REMOVED, "removed")
+        close = wire.Close(uuid, found.session, code, reason)
         try:
             answer = wire.decode(await self._bus.request(found.node, wire.encode(close), timeout=self._timeout))
         except TimeoutError:
@@ -76,6 +95,10 @@ class Directory:
         away = (await self._registry.locate([uuid], away=True)).get(uuid)
         if away is None or not await self._registry.unregister(away):
             raise ClientDoesNotExist(uuid)
+
+
+def _uuid(client: Client | str) -> str:
+    return client if isinstance(client, str) else client.uuid
 
 
 async def close_local(

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from gobroke_dist.access.door import Door
 from gobroke_dist.client import Client
+from gobroke_dist.identity import ConnectRequest
 from gobroke_dist.message import Message
 from gobroke_dist.session import FrameProtocol, Recovery, Session
 from gobroke_dist.settings import Settings
@@ -18,6 +20,11 @@ class Gateway(Protocol):
     def settings(self) -> Settings: ...
 
     @property
+    def door(self) -> Door:
+        """Counts connections: an endpoint with sockets makes a ``Visit`` for each."""
+        ...
+
+    @property
     def ready(self) -> bool:
         """Whether the node takes new connections; a load balancer's readiness probe asks this."""
         ...
@@ -28,8 +35,12 @@ class Gateway(Protocol):
         protocol: FrameProtocol,
         wake: Callable[[], None],
         recovery: Recovery | None = None,
+        request: ConnectRequest | None = None,
     ) -> Session:
         """A session for a new connection, with this node's limits; ``connect`` comes next.
+
+        ``request``: what the client asked for when it came, for the authenticator. With one, its uuid and its metadata
+        may become others while it connects; without one it is refused where the application has an authenticator.
 
         ``recovery``: the client asks to be let back; a protocol whose frames have no numbers can't do that.
         """
@@ -39,8 +50,7 @@ class Gateway(Protocol):
         """Register the client; afterwards the session is open, and its first frame is the welcome.
 
         Raises:
-            ClientAlreadyExists: close with ``ALREADY_CONNECTED``.
-            Unavailable: close with ``UNAVAILABLE``.
+            BrokeError: close with ``access.closing.code_of`` it.
         """
         ...
 

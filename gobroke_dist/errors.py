@@ -32,9 +32,16 @@
     │   ├── RequestInvalid
     │   ├── RequestTimedOut
     │   └── RequestFailed
+    ├── AccessError
+    │   ├── Unauthorised
+    │   │   └── Revoked
+    │   └── NotAuthorised                 .kind .name
     └── Unavailable                       send it again later, with the same uuid
         ├── RedisUnavailable
         ├── QueueFull
+        ├── RateLimited                   .retry_after
+        ├── TooManyConnections            .limit .retry_after
+        ├── AuthenticationUnavailable
         └── Draining
 
 Each class has a ``code``: the word that a client sees in an error frame and that metrics carry as the
@@ -306,6 +313,45 @@ class RequestFailed(RequestError):
         self.reason = reason
 
 
+# --- who may what ------------------------------------------------------------
+
+
+class AccessError(BrokeError):
+    """Something that a client may not do."""
+
+
+class Unauthorised(AccessError):
+    """It is not known who this is, or it is somebody who may not connect. The text is told to the client."""
+
+    code = "unauthorised"
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"unauthorised: {why}")
+
+
+class Revoked(Unauthorised):
+    """What the client shows was issued before it was revoked."""
+
+    code = "revoked"
+
+    def __init__(self) -> None:
+        super().__init__("this token was revoked; sign in again")
+
+
+class NotAuthorised(AccessError):
+    """The client may not address one of the recipients. ``kind`` and ``name`` say which; nobody got the message."""
+
+    code = "not_authorised"
+
+    def __init__(self, kind: str, name: str) -> None:
+        super().__init__(
+            f"this client may not send to {kind} {name!r}" if name else f"this client may not send to {kind}"
+        )
+        self.kind = kind
+        self.name = name
+        self.field = f"to_{kind}"
+
+
 # --- not now -----------------------------------------------------------------
 
 
@@ -336,6 +382,36 @@ class QueueFull(Unavailable):
         super().__init__(f"{queue} holds its limit of {limit} messages; send the message again later")
         self.queue = queue
         self.limit = limit
+
+
+class RateLimited(Unavailable):
+    """The client sends too fast; this message was refused. ``retry_after`` is seconds."""
+
+    code = "rate_limited"
+
+    def __init__(self, retry_after: float) -> None:
+        super().__init__(f"you send too fast; send this message again in {retry_after:.2g} s")
+        self.retry_after = retry_after
+
+
+class TooManyConnections(Unavailable):
+    """The node, or an address, has all the connections that it may, or too many are made at once; see ``limit``."""
+
+    code = "too_many_connections"
+
+    def __init__(self, limit: str, text: str, *, retry_after: float) -> None:
+        super().__init__(f"{text}; connect again in {retry_after:.2g} s")
+        self.limit = limit
+        self.retry_after = retry_after
+
+
+class AuthenticationUnavailable(Unavailable):
+    """Who a client is can't be known now: the authenticator took too long, or has no keys to check tokens with."""
+
+    code = "authentication_unavailable"
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"who you are can't be checked now: {why}; try again later")
 
 
 class Draining(Unavailable):

@@ -134,6 +134,10 @@ class ClusterKeys:
         """What ``parts/sending.lua`` reads, in its order, but for the logs of the nodes that it finds."""
         return [self.posts, *self.places, self.memberships, self.away_memberships]
 
+    def revoked(self, uuid: str) -> str:
+        """STRING Unix milliseconds of Redis' own clock: what the client was given until then does not count."""
+        return f"{self.prefix}:revoked:{uuid}"
+
     def channel(self, node: str) -> Channel:
         """Of one node."""
         return Channel(f"{self.prefix}:node:{node}", f"{self.prefix}:log:node:{node}", node)

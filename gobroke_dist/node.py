@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from functools import partial
 
+from gobroke_dist.access.door import Door
 from gobroke_dist.admission import REPLACED, Admission
 from gobroke_dist.arrivals import Arrivals
 from gobroke_dist.calling import Calling
@@ -15,7 +16,8 @@ from gobroke_dist.client import Client
 from gobroke_dist.clock import SystemClock
 from gobroke_dist.directory import close_local
 from gobroke_dist.endpoint import Endpoint
-from gobroke_dist.errors import BrokeError, ClientAlreadyExists, Draining, RedisUnavailable
+from gobroke_dist.errors import BrokeError, ClientAlreadyExists, Draining, RedisUnavailable, Revoked, Unauthorised
+from gobroke_dist.identity import ConnectRequest
 from gobroke_dist.logic import LogicBase, LogicType, Tick
 from gobroke_dist.message import Message
 from gobroke_dist.presence import Presence
@@ -26,6 +28,7 @@ from gobroke_dist.schedule import schedule_of
 from gobroke_dist.session import CloseCode, FrameProtocol, NumberedProtocol, OutboxLimits, Recovery, Session
 from gobroke_dist.settings import Settings
 from gobroke_dist.ticker import Ticker
+from gobroke_dist.warden import LOOKS, Warden
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +57,9 @@ class Node:
             settings=runtime.settings,
             returns=self._returns,
         )
-        self.reception = Reception(runtime, self._spawn)
+        self.warden = Warden(runtime)
+        self.door = Door(runtime.settings, runtime.metrics, SystemClock().monotonic)
+        self.reception = Reception(runtime, self._spawn, self.warden)
         self._arrivals = Arrivals(
             runtime, spawn=self._spawn, give=self.reception.give, replaced=self._admission.replaced
         )
@@ -89,6 +94,9 @@ class Node:
         self.runtime.keep(self._register_all)
         self.runtime.every(_WRITE_BEHIND_SECONDS, self._write_behind)
         self.runtime.every(_PRESENCE_SECONDS, self._presence.tell)
+        idle = self.runtime.settings.idle_timeout
+        if idle:
+            self.runtime.every(idle / LOOKS, self._look)
         self._start_tickers()
 
     async def stop(self) -> None:
@@ -113,13 +121,18 @@ class Node:
         except (RedisUnavailable, asyncio.CancelledError):
             self._spawn(self._unregister_later(session))  # it may be registered all the same
             raise
-        session.opened()
         self.runtime.metrics.count("connected")
+        await self.warden.require_valid(session)
+        self.warden.opened(session)
+        session.opened()
 
     async def disconnect(self, session: Session) -> None:
         """Let a session go, whoever ended it."""
         if not self.runtime.hub.remove(session):
             return
+        self.warden.closed(session)
+        if session.close_code is not None:
+            self.runtime.metrics.count(f"closed_{session.close_code.name.lower()}")
         self._touched.pop(session.id, None)
         self.runtime.requests.forget(session.asking)
         self.runtime.metrics.count("disconnected")
@@ -139,6 +152,9 @@ class Node:
         await self.reception.receive(session, message)
 
     # --- in the background -------------------------------------------------------
+
+    async def _look(self) -> None:
+        self.warden.look()
 
     def _touch(self, client: Client) -> None:
         self._touched[client.session] = client
@@ -176,6 +192,10 @@ class Node:
                 groups = self.runtime.hub.membership.groups_of(session.id)
                 await self.runtime.registry.register(session.client, groups)
                 await self._returns.keep(session)
+                await self.warden.require_valid(session)  # this node may not have heard that it was revoked
+        except Revoked as error:
+            hub, uuid = self.runtime.hub, session.client.uuid
+            await close_local(hub, uuid, session.id, code=CloseCode.REVOKED, reason=str(error))
         except ClientAlreadyExists:
             hub, uuid = self.runtime.hub, session.client.uuid
             await close_local(hub, uuid, session.id, code=CloseCode.REPLACED, reason=REPLACED)
@@ -234,6 +254,10 @@ class _EndpointGateway:
         self.settings: Settings = settings if first else settings.model_copy(update={"port": None})
 
     @property
+    def door(self) -> Door:
+        return self._node.door
+
+    @property
     def ready(self) -> bool:
         return not self._node.draining and self._node.runtime.bus.listening
 
@@ -243,12 +267,24 @@ class _EndpointGateway:
         protocol: FrameProtocol,
         wake: Callable[[], None],
         recovery: Recovery | None = None,
+        request: ConnectRequest | None = None,
     ) -> Session:
         limits = OutboxLimits(frames=self.settings.channel_size, bytes=self.settings.outbox_bytes)
-        return Session(client, protocol, limits, wake, recovery if isinstance(protocol, NumberedProtocol) else None)
+        numbered = isinstance(protocol, NumberedProtocol)
+        session = Session(client, protocol, limits, wake, recovery if numbered else None)
+        session.request = request
+        return session
 
     async def connect(self, session: Session) -> None:
+        try:
+            await self._connect(session)
+        except Unauthorised as error:
+            self._node.runtime.metrics.drop(error.code)
+            raise
+
+    async def _connect(self, session: Session) -> None:
         session.client.node = self._node.runtime.node
+        await self._node.warden.identify(session)
         if session.recovery is not None:
             await self._node.connect(session, self._endpoint)
             return
@@ -262,7 +298,7 @@ class _EndpointGateway:
         try:
             message = session.protocol.decode(frame, session.client)
         except BrokeError as error:
-            self._node.reception.refuse(session, error, None)
+            self._node.reception.refuse_frame(session, error)
             return
         await self._node.receive_message(session, message)
 

@@ -70,6 +70,9 @@ class RunningOperations:
     def remove_client(self, client: Client | str) -> Any:
         return self._call(self._directory.remove_client(client))
 
+    def revoke(self, client: Client | str) -> Any:
+        return self._call(self._directory.revoke(client, remember=self.settings.revocation_ttl))
+
     def request(self, message: Message, timeout: float = 5.0) -> Any:
         return self._call(self._requests.ask(message, timeout), longer=timeout)
 

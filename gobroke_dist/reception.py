@@ -6,12 +6,13 @@ import logging
 from collections.abc import Callable, Coroutine
 
 from gobroke_dist.asking import Waiting
-from gobroke_dist.errors import BrokeError, FrameInvalid, GroupNotAllowed, RequestInvalid
+from gobroke_dist.errors import BrokeError, FrameInvalid, GroupNotAllowed, RateLimited, RequestInvalid
 from gobroke_dist.logic import LogicType
 from gobroke_dist.message import Message, ReplyTo
-from gobroke_dist.request import ClientReply, ClientRequest, Receipt
+from gobroke_dist.request import ClientReply, ClientRequest, ClientToken, Receipt
 from gobroke_dist.runtime import Runtime
 from gobroke_dist.session import Session
+from gobroke_dist.warden import Warden
 from gobroke_dist.wire import node as wire
 
 log = logging.getLogger(__name__)
@@ -23,17 +24,25 @@ class Reception:
     Args:
         runtime: this process.
         spawn: runs something in the background.
+        warden: says who may send what, and how fast.
     """
 
-    def __init__(self, runtime: Runtime, spawn: Callable[[Coroutine[object, object, None]], None]) -> None:
+    def __init__(
+        self, runtime: Runtime, spawn: Callable[[Coroutine[object, object, None]], None], warden: Warden
+    ) -> None:
         self._runtime = runtime
         self._spawn = spawn
+        self._warden = warden
 
     async def receive(self, session: Session, message: Message) -> None:
         """Route one message of a client; what is wrong with it is the client's to know."""
         try:
+            self._warden.spend(session)
+            self._warden.require_authorised(session, message)
             if isinstance(message, ClientReply):
                 await self._reply(session, message)
+            elif isinstance(message, ClientToken):
+                await self._warden.refresh(session, message)
             elif isinstance(message, ClientRequest):
                 await self._request(session, message)
             else:
@@ -44,6 +53,14 @@ class Reception:
             # A defect here must cost this message only (contract R8); the client may send it again.
             log.exception("message %s could not be routed", message.uuid)
             self.refuse(session, BrokeError("the server failed on this message"), message.uuid)
+
+    def refuse_frame(self, session: Session, error: BrokeError) -> None:
+        """Tell a client what is wrong with a frame that is no message. It counts as one."""
+        try:
+            self._warden.spend(session)
+        except RateLimited as too_fast:
+            error = too_fast
+        self.refuse(session, error, None)
 
     def refuse(self, session: Session, error: BrokeError, uuid: str | None) -> None:
         """Tell a client what is wrong with its message, and count it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 from uuid import uuid4
@@ -182,11 +182,23 @@ class Registry(Protocol):
         """
         ...
 
-    async def page(self, cursor: str = "", count: int = 1000) -> Page:
-        """About ``count`` clients after ``cursor`` (empty: from the start). Cost is proportional to the answer.
+    def pages(self, count: int = 1000) -> AsyncIterator[Sequence[Client]]:
+        """All clients, about ``count`` at a time. Cost is proportional to the answer.
 
         A client that is connected throughout the listing is listed, now and then twice; one that comes or goes
-        meanwhile may be. A page may have no clients and yet not be the last.
+        meanwhile may be. A page may have no clients and yet not be the last. Take them one after another: while one
+        is looked at, the next may have been read.
+        """
+        ...
+
+    async def revoke(self, uuid: str, seconds: float) -> None:
+        """Remember for so long that what this client has to show until now does not count any more."""
+        ...
+
+    async def revoked(self, uuid: str) -> float | None:
+        """When this client was revoked last, in Unix seconds of the registry's own clock; None: not that is remembered.
+
+        Whoever has registered the client asks: then one of two, who revokes and who registers, sees the other.
         """
         ...
 

@@ -58,6 +58,22 @@ class ClientReply(Message):
         self.request = request
 
 
+class ClientToken(Message):
+    """A newer token of a client that is connected. It goes to nobody.
+
+    Attributes:
+        token: what the client shows.
+        names: the uuid that the client gave to this frame, if it did.
+    """
+
+    __slots__ = ("names", "token")
+
+    def __init__(self, *, token: str, names: str | None = None, **fields: Any) -> None:
+        super().__init__(uuid=names, **fields)
+        self.token = token
+        self.names = names
+
+
 def addressed(message: Message) -> Message:
     """A request with its one recipient. A client is looked up: one that has left must not be waited for.
 

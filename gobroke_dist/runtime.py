@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from gobroke_dist.access.policy import Authorise
 from gobroke_dist.asking import Requests
 from gobroke_dist.backing import MakeBacking, on_redis
 from gobroke_dist.bus import Arrival, Receiver
@@ -20,6 +21,7 @@ from gobroke_dist.dispatcher import Dispatcher
 from gobroke_dist.errors import BrokeError, FrameInvalid, RedisUnavailable
 from gobroke_dist.group_directory import GroupDirectory
 from gobroke_dist.hub import Hub
+from gobroke_dist.identity import Authenticator
 from gobroke_dist.immediate import ImmediateOutlet, TaskProducer
 from gobroke_dist.keys import ClusterKeys
 from gobroke_dist.logic import LogicBase
@@ -47,6 +49,8 @@ class Application:
     receive_middleware: list[Middleware] = field(default_factory=list)
     send_middleware: list[Middleware] = field(default_factory=list)
     on_logic_error: OnLogicError | None = None
+    authenticator: Authenticator | None = None
+    authorise: Authorise | None = None
 
 
 class Runtime:

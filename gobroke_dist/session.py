@@ -21,6 +21,7 @@ from uuid import uuid4
 
 from gobroke_dist.client import Client
 from gobroke_dist.errors import BrokeError, QueueFull
+from gobroke_dist.identity import ConnectRequest, Identity
 from gobroke_dist.message import Message, ReplyTo
 from gobroke_dist.request import Receipt
 
@@ -61,10 +62,16 @@ class CloseCode(IntEnum):
     SLOW_CONSUMER = 4001
     UNAVAILABLE = 4002
     RECOVERY_LOST = 4003
+    TOKEN_EXPIRED = 4004
+    TOO_FAST = 4005
+    TOO_MANY = 4006
+    IDLE = 4007
     REMOVED = 4500
     ALREADY_CONNECTED = 4501
     REFUSED = 4502
     REPLACED = 4503
+    UNAUTHORISED = 4504
+    REVOKED = 4505
 
 
 class FrameProtocol(Protocol):
@@ -125,6 +132,20 @@ class NumberedProtocol(FrameProtocol, Protocol):
         ...
 
 
+@runtime_checkable
+class RefreshingProtocol(FrameProtocol, Protocol):
+    """A protocol in which a client can show a newer token while it is connected."""
+
+    def encode_refreshed(self, expires_at: float | None, uuid: str | None) -> bytes:
+        """The frame that says that a token was taken.
+
+        Args:
+            expires_at: until when it is good, in Unix seconds; None: it does not run out.
+            uuid: of the client's frame.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Recovery:
     """What a client asks for when it connects: to be let back later, or now.
@@ -163,6 +184,9 @@ class Session:
         secret: with which the client may come back.
         epoch: of the numbers of its frames.
         asking: the ids of the client's own requests that are open.
+        request: what the client asked for when it came; None: its endpoint does not tell.
+        identity: who it is, as the authenticator says; None: there is none, or it was not asked yet.
+        quiet: how often somebody looked since anything was sent or received.
     """
 
     def __init__(
@@ -180,6 +204,9 @@ class Session:
         self.close_code: CloseCode | None = None
         self.close_reason = ""
         self.asking: set[str] = set()
+        self.request: ConnectRequest | None = None
+        self.identity: Identity | None = None
+        self.quiet = 0
         self._limits = limits
         self._wake = wake
         self._outbox: deque[bytes] = deque()
@@ -233,6 +260,7 @@ class Session:
         if self._full(frame):
             self.close(CloseCode.SLOW_CONSUMER, f"{self.pending} frames ({self._outbox_bytes} bytes) wait unread")
             return False
+        self.quiet = 0
         self._outbox.append(frame)
         self._outbox_bytes += len(frame)
         if self.state is SessionState.OPEN:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
@@ -59,6 +60,41 @@ class Settings(BaseSettings):
         ge=0,
         description="how long a client may be gone that joins its groups again without having left them",
     )
+    max_connections: int = Field(
+        default=20_000, ge=0, description="clients that one edge holds; one more is refused; 0: any number"
+    )
+    max_connections_per_address: int = Field(
+        default=1000,
+        ge=0,
+        description="clients of one edge that come from one address, or one /64 of IPv6; 0: any number",
+    )
+    max_connects: float = Field(
+        default=500.0, ge=0, description="clients that one edge lets in per second, on average; 0: any number"
+    )
+    connect_burst: int = Field(default=1000, ge=1, description="clients that one edge lets in at once")
+    max_messages: float = Field(
+        default=100.0, ge=0, description="messages that a client may send per second, on average; 0: any number"
+    )
+    message_burst: int = Field(default=200, ge=1, description="messages that a client may send at once")
+    handshake_timeout: float = Field(
+        default=10.0, gt=0, description="time that a connection has to say what it wants, and again to be authenticated"
+    )
+    idle_timeout: float = Field(
+        default=3600.0,
+        ge=0,
+        description="time without a message from or to a client, after which it is closed; 0: never",
+    )
+    trusted_proxies: str = Field(
+        default="",
+        description="networks, separated by commas, of the load balancers whose X-Forwarded-For is believed",
+    )
+    tls_certificate: Path | None = Field(
+        default=None, description="file of the certificate chain that endpoints show to clients; unset: no TLS"
+    )
+    tls_key: Path | None = Field(default=None, description="file of the private key of that certificate")
+    revocation_ttl: float = Field(
+        default=86_400.0, gt=0, description="how long a revocation is remembered; tokens that live longer are refused"
+    )
     ping_interval: float = Field(default=20.0, gt=0, description="time between pings to a client")
     ping_timeout: float = Field(default=10.0, gt=0, description="time a client has to answer a ping")
 
@@ -110,6 +146,13 @@ class Settings(BaseSettings):
         if url is not None:
             topology.read(url)
         return url
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, text: str) -> str:
+        for part in filter(None, map(str.strip, text.split(","))):
+            ip_network(part)
+        return text
 
     @field_validator("prefix")
     @classmethod

@@ -28,6 +28,7 @@ class _Registration(msgspec.Struct):
 
 
 _decoder = msgspec.json.Decoder(_Registration)
+_list_decoder = msgspec.json.Decoder(list[_Registration])
 
 
 def node_head(node: str) -> bytes:
@@ -57,14 +58,21 @@ def encodable(clients: Iterable[Client]) -> Iterator[tuple[Client, bytes]]:
 def decode(uuid: str, registration: bytes, milliseconds: int) -> Client:
     """The client as others see it. ``milliseconds``: when its last message came, in Unix time."""
     stored = _decoder.decode(registration)
-    last_message = _EPOCH + timedelta(milliseconds=milliseconds)
-    return Client(uuid, stored.metadata, last_message, stored.node, stored.session)
+    return Client(uuid, stored.metadata, _EPOCH + milliseconds * _MILLISECOND, stored.node, stored.session)
 
 
-def decode_all(found: Sequence[bytes]) -> Iterator[Client]:
+def decode_all(found: Sequence[bytes]) -> list[Client]:
     """The clients of which a script has told three each: uuid, registration, Unix milliseconds."""
-    threes = zip(found[::3], found[1::3], found[2::3], strict=True)
-    return (decode(uuid.decode(), registration, int(ms)) for uuid, registration, ms in threes)
+    return decode_many(found[::3], found[1::3], found[2::3])
+
+
+def decode_many(uuids: Sequence[bytes], registrations: Sequence[bytes], milliseconds: Sequence[bytes]) -> list[Client]:
+    """The clients of which a script has told all of each kind."""
+    all_stored = _list_decoder.decode(b"[%b]" % b",".join(registrations))
+    return [
+        Client(uuid.decode(), stored.metadata, _EPOCH + int(ms) * _MILLISECOND, stored.node, stored.session)
+        for uuid, stored, ms in zip(uuids, all_stored, milliseconds, strict=True)
+    ]
 
 
 def last_message_ms(client: Client) -> int:

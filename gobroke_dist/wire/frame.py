@@ -14,6 +14,9 @@
     {"reply": "id", "data": <any JSON>,       the answer to the request of this id, in place of recipients
      "uuid": "id"}                            optional: names this frame in an error
 
+    {"token": "...",                          a newer token of this client, in place of all else
+     "uuid": "id"}                            optional: names this frame in what answers it
+
 Any other field is refused, and so is a field given twice. Inside ``data`` nothing is looked at but its syntax: a
 logic that cares for duplicate keys there declares a ``payload`` model.
 
@@ -23,6 +26,7 @@ Server to client, told apart by ``type``::
     {"type": "message", "uuid": "id", "data": <any JSON>, "from_client": "uuid", "from_logic": "name", "metadata": {},
      "reply_to": "id of the request that this is"}
     {"type": "reply", "uuid": "id of the message that asked", "data": <any JSON>}
+    {"type": "refreshed", "expires_at": Unix seconds, "uuid": "id of the frame with the token"}
     {"type": "receipt", "uuid": "id of the message", "logic": "name", "state": "accepted" | "done" | "dead",
      "reason": "why it is dead"}
     {"type": "error", "code": "word", "text": "what was wrong", "uuid": "id of the message", "field": "to_logic[1]"}
@@ -54,8 +58,9 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 
 from gobroke_dist.client import Client
 from gobroke_dist.errors import BrokeError, FrameInvalid
+from gobroke_dist.identity import MAX_TOKEN
 from gobroke_dist.message import Message
-from gobroke_dist.request import ClientReply, ClientRequest, Receipt, ReceiptState
+from gobroke_dist.request import ClientReply, ClientRequest, ClientToken, Receipt, ReceiptState
 
 MAX_RECIPIENTS: Final = 1000
 """How many clients, and how many logics, one frame of a client may name."""
@@ -82,6 +87,13 @@ class Envelope(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     ask: Annotated[float, Meta(gt=0, le=MAX_WAIT)] | None = None
     reply: _Id | None = None
     receipt: bool = False
+
+
+class TokenFrame(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """A client's frame with a newer token."""
+
+    token: Annotated[str, Meta(min_length=1, max_length=MAX_TOKEN)]
+    uuid: _Id | None = None
 
 
 class MessageFrame(msgspec.Struct, tag_field="type", tag="message", omit_defaults=True, frozen=True):
@@ -116,6 +128,13 @@ class ReceiptFrame(msgspec.Struct, tag_field="type", tag="receipt", omit_default
     reason: str = ""
 
 
+class RefreshedFrame(msgspec.Struct, tag_field="type", tag="refreshed", omit_defaults=True, frozen=True):
+    """A token was taken."""
+
+    expires_at: float | None = None
+    uuid: str | None = None
+
+
 class WelcomeFrame(msgspec.Struct, tag_field="type", tag="welcome", omit_defaults=True, frozen=True):
     """The first frame on a connection. The rest is for a client that may come back."""
 
@@ -146,6 +165,7 @@ class _Key:
 
 _encode = msgspec.json.Encoder().encode
 _envelope = msgspec.json.Decoder(Envelope)
+_token = msgspec.json.Decoder(TokenFrame)
 _fields = msgspec.json.Decoder(dict[_Key, Raw], dec_hook=lambda _, name: _Key(name))
 _syntax = msgspec.json.Decoder(Raw)
 _FIELD: Final = re.compile(r"at `\$\.([^`]+)`|field `([^`]+)`")
@@ -168,7 +188,10 @@ class JSONProtocol:
         except RecursionError:
             raise FrameInvalid("the frame is nested too deeply") from None
         except msgspec.ValidationError as error:
-            raise _invalid(str(error)) from None
+            shown = _shown(frame)
+            if shown is None:
+                raise _invalid(str(error)) from None
+            return ClientToken(token=shown.token, names=shown.uuid, from_client=client)
         except msgspec.DecodeError as error:
             raise FrameInvalid(_explain(str(error))) from None
         if envelope.reply is not None:
@@ -192,6 +215,9 @@ class JSONProtocol:
 
     def encode_reply(self, answer: Message) -> bytes:
         return _encode(ReplyFrame(answer.uuid, *_payload(answer.message_raw)))
+
+    def encode_refreshed(self, expires_at: float | None, uuid: str | None) -> bytes:
+        return _encode(RefreshedFrame(expires_at, uuid))
 
     def encode_receipt(self, receipt: Receipt) -> bytes:
         return _encode(ReceiptFrame(*receipt))
@@ -250,6 +276,16 @@ def _read(frame: bytes) -> Envelope:
     if len(frame) > MAX_DIGITS and _TOO_LONG in frame.translate(_DIGITS):
         msgspec.json.decode(envelope.data)  # refuses what Python could not read; digits in a string are fine
     return envelope
+
+
+def _shown(frame: bytes) -> TokenFrame | None:
+    """The token in a frame that is no message; None: it is nothing else either."""
+    try:
+        shown = _token.decode(frame)
+        _refuse_twice(frame)
+    except (msgspec.DecodeError, FrameInvalid):
+        return None
+    return shown
 
 
 def _message(envelope: Envelope, client: Client) -> Message:

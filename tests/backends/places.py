@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Protocol
 
 import fakeredis
@@ -45,6 +46,7 @@ class Place(Protocol):
     def groups(self) -> Groups: ...
     def bus(self) -> Bus: ...
     async def expire(self, node: str) -> None: ...
+    async def pass_by(self, seconds: float) -> None: ...
     async def close(self) -> None: ...
 
 
@@ -64,6 +66,9 @@ class MemoryPlace:
 
     async def expire(self, node: str) -> None:
         self.cluster.leases[node].end = self.clock.monotonic()
+
+    async def pass_by(self, seconds: float) -> None:
+        self.clock.seconds += seconds
 
     async def close(self) -> None:
         return None
@@ -100,6 +105,9 @@ class RedisPlace:
     async def expire(self, node: str) -> None:
         # A script's first write may remove even at the memory limit, and then the second may add.
         await self.redis.eval(_EXPIRE, 1, self.keys.members, node)
+
+    async def pass_by(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
 
     async def close(self) -> None:
         for client in self._clients:

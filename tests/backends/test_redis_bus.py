@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import gc
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from redis.asyncio.client import Pipeline
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from gobroke_dist.backends.redis.bus import RedisBus
 from gobroke_dist.backends.redis.connection import connect
+from gobroke_dist.backends.redis.track import Track
 from gobroke_dist.errors import QueueFull, RedisUnavailable
 from gobroke_dist.settings import Settings
 from gobroke_dist.testing.faults import Proxy
@@ -106,14 +106,14 @@ async def test_w18_a_publish_whose_reply_was_lost_is_not_sent_again(
 ) -> None:
     got: list[bytes] = []
     await bus.open("n1", lambda arrival: got.append(arrival.data))
-    execute = Pipeline.execute
+    trip = Track.trip
 
-    async def cut(self: Pipeline, raise_on_error: bool = True) -> list[Any]:
-        await execute(self, raise_on_error)
+    async def cut(self: Track, commands: Sequence[bytes]) -> list[Any]:
+        await trip(self, commands)
         raise RedisConnectionError("the reply was cut")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Pipeline, "execute", cut)
+        patch.setattr(Track, "trip", cut)
         with pytest.raises(RedisUnavailable, match="cut"):
             await bus.publish("n1", b"once")
     await bus.publish("n1", b"end")
@@ -176,13 +176,13 @@ async def test_r5_what_one_turn_of_the_loop_publishes_is_one_trip(
     real: RedisPlace, bus: RedisBus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trips: list[int] = []
-    execute = Pipeline.execute
+    trip = Track.trip
 
-    async def counted(self: Pipeline, raise_on_error: bool = True) -> list[Any]:
-        trips.append(len(self.command_stack))
-        return await execute(self, raise_on_error)
+    async def counted(self: Track, commands: Sequence[bytes]) -> list[Any]:
+        trips.append(len(commands))
+        return await trip(self, commands)
 
-    monkeypatch.setattr(Pipeline, "execute", counted)
+    monkeypatch.setattr(Track, "trip", counted)
     await asyncio.gather(*(bus.publish("n1", b"x") for _ in range(100)))
     assert trips == [100]
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from redis.asyncio.client import Pipeline
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from gobroke_dist.backends.redis.connection import connect
 from gobroke_dist.backends.redis.registry import RedisRegistry
+from gobroke_dist.backends.redis.track import Track
 from gobroke_dist.client import Client
 from gobroke_dist.errors import RedisUnavailable
 from gobroke_dist.registry import Member
@@ -40,34 +42,61 @@ async def calls(place: RedisPlace) -> dict[str, int]:
 def cut_replies(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Put a number in: so many of the next trips are carried out and their replies lost."""
     left: list[int] = []
-    execute = Pipeline.execute
+    trip = Track.trip
 
-    async def cut(self: Pipeline, raise_on_error: bool = True) -> list[Any]:
-        replies = await execute(self, raise_on_error)
+    async def cut(self: Track, commands: Sequence[bytes]) -> list[Any]:
+        replies = await trip(self, commands)
         if left and left[0] > 0:
             left[0] -= 1
             raise RedisConnectionError("the reply was cut")
         return replies
 
-    monkeypatch.setattr(Pipeline, "execute", cut)
+    monkeypatch.setattr(Track, "trip", cut)
     return left
 
 
 async def test_c4_listing_neither_scans_the_keyspace_nor_takes_a_trip_per_client(real: RedisPlace) -> None:
     here = await joined(real, "n1")
     await asyncio.gather(*(here.register(client(f"c{i}")) for i in range(1000)))
-    await here.page(count=100)  # the script is loaded now
+    await anext(here.pages(2000))  # the script is loaded now
     before = await calls(real)
-    cursor, pages, found = "", 0, 0
-    while cursor or not pages:
-        page = await here.page(cursor, 100)
-        cursor, pages, found = page.cursor, pages + 1, found + len(page.clients)
+    sizes = [len(page) async for page in here.pages(100)]
     assert await here.count() >= 1000
     after = await calls(real)
-    assert found >= 1000
-    assert after["evalsha"] - before["evalsha"] == pages <= 11
+    assert sum(sizes) >= 1000
+    assert after["evalsha"] - before["evalsha"] == len(sizes) <= 11
     assert after["hlen"] - before.get("hlen", 0) == 1
     assert all(after.get(name, 0) == before.get(name, 0) for name in ("keys", "scan"))
+
+
+async def test_c4_the_next_page_is_on_its_way_while_one_is_looked_at(real: RedisPlace) -> None:
+    here = await joined(real, "n1")
+    await asyncio.gather(*(here.register(client(f"c{i}")) for i in range(1000)))
+    await anext(here.pages(2000))  # the script is loaded now
+    before = (await calls(real))["evalsha"]
+    pages = here.pages(100)
+    await anext(pages)
+
+    async def asked() -> int:
+        return (await calls(real))["evalsha"] - before
+
+    async def two_are_asked_for() -> bool:
+        return await asked() == 2
+
+    assert await eventually(two_are_asked_for)
+    assert await here.count() == 1000
+    assert await asked() == 2, "no page is read ahead that nobody waits for"
+
+
+async def test_c4_a_page_may_have_more_clients_than_a_script_can_unpack(own_server: RedisPlace) -> None:
+    """Redis gives a small hash as a whole, and its user says what is small."""
+    await own_server.redis.config_set("hash-max-listpack-entries", 10_000)
+    here = await joined(own_server, "n1")
+    await asyncio.gather(*(here.register(client(f"c{i}")) for i in range(8500)))
+    [page] = [page async for page in here.pages(100)]
+    assert len(page) == 8500
+    latest = max(one.last_message for one in page)
+    assert all(latest - one.last_message < timedelta(minutes=1) for one in page), "each has its own"
 
 
 async def test_c4_many_calls_at_once_share_one_connection(real: RedisPlace, prefix: str) -> None:
@@ -166,7 +195,13 @@ async def test_w19_leases_are_renewed_and_clients_may_go_when_memory_is_full(own
 async def test_c8_without_redis_every_call_says_so(tmp_path: Path, prefix: str) -> None:
     place = RedisPlace(Settings(prefix=prefix, redis_url=f"unix://{tmp_path}/nobody", redis_timeout=0.5))
     here = place.registry()
-    for call in (here.join(Member("n1", "edge")), here.locate(["a"]), here.count(), here.page(), here.members()):
+    for call in (
+        here.join(Member("n1", "edge")),
+        here.locate(["a"]),
+        here.count(),
+        anext(here.pages()),
+        here.members(),
+    ):
         with pytest.raises(RedisUnavailable):
             await call
     await place.close()

@@ -25,14 +25,7 @@ def client(uuid: str, node: str, session: str = "s1") -> Client:
 
 
 async def listed(registry: Registry, count: int = 1000) -> dict[str, Client]:
-    found: dict[str, Client] = {}
-    cursor = ""
-    while True:
-        page = await registry.page(cursor, count)
-        found.update((one.uuid, one) for one in page.clients)
-        cursor = page.cursor
-        if not cursor:
-            return found
+    return {one.uuid: one async for page in registry.pages(count) for one in page}
 
 
 async def test_c1_a_registration_is_visible_on_every_node_at_once(place: Place) -> None:
@@ -233,9 +226,9 @@ async def test_c4_all_clients_are_listed_page_by_page(place: Place) -> None:
     here, there = await joined(place, "n1"), await joined(place, "n2")
     for i in range(300):
         await (here if i % 2 else there).register(client(f"c{i}", "n1" if i % 2 else "n2"))
-    first = await here.page(count=50)
-    assert first.cursor
-    assert 0 < len(first.clients) < 300
+    sizes = [len(page) async for page in here.pages(50)]
+    assert len(sizes) > 1
+    assert max(sizes) < 300
     found = await listed(here, count=50)
     assert set(found) == {f"c{i}" for i in range(300)}
     assert found["c1"].metadata == client("c1", "n1").metadata
@@ -248,16 +241,12 @@ async def test_c4_who_is_connected_throughout_is_listed_though_others_go(place: 
     here = await joined(place, "n1")
     for i in range(400):
         await here.register(client(f"c{i}", "n1"))
-    first = await here.page(count=50)
-    seen = {one.uuid for one in first.clients}
+    pages = here.pages(50)
+    seen = {one.uuid for one in await anext(pages)}
     gone = {f"c{i}" for i in range(200)}
     for uuid in sorted(gone):
         await here.unregister(client(uuid, "n1"))
-    cursor = first.cursor
-    while cursor:
-        page = await here.page(cursor, 50)
-        seen.update(one.uuid for one in page.clients)
-        cursor = page.cursor
+    seen.update([one.uuid async for page in pages for one in page])
     assert seen >= {f"c{i}" for i in range(400)} - gone
 
 
@@ -281,7 +270,7 @@ async def test_c2_names_with_any_characters_are_told_apart(place: Place, node: s
     with pytest.raises(ClientAlreadyExists) as caught:
         await there.register(client(ann.uuid, "n2", "s2"))
     assert caught.value.node == node
-    (seen,) = (await there.page()).clients
+    (seen,) = (await listed(there)).values()
     assert (seen.uuid, seen.node, seen.session, seen.metadata) == (ann.uuid, node, 's"1', ann.metadata)
     await place.expire(node)
     assert not await there.locate([ann.uuid])
@@ -296,3 +285,24 @@ async def test_r6_a_uuid_that_is_no_proper_text_is_not_connected(place: Place) -
     assert [set(one) for one in found] == [{"ann"}, {"ann"}]
     with pytest.raises(ValueError, match="surrogates"):
         await here.register(client("\ud800", "n1"))
+
+
+async def test_e2_a_revocation_is_known_on_every_node_with_its_time_and_for_its_time_only(place: Place) -> None:
+    """A client need not be connected for that; revoking it again counts from then on."""
+    here, there = await joined(place, "n1"), await joined(place, "n2")
+    assert await there.revoked("ann") is None
+    await here.revoke("ann", 60)
+    first = await there.revoked("ann")
+    assert first is not None
+    assert await there.revoked("bob") is None
+
+    async def again() -> bool:
+        await here.revoke("ann", 60)
+        latest = await there.revoked("ann")
+        return latest is not None and latest > first
+
+    await eventually(again)
+    await here.revoke("bob", 0.05)
+    await place.pass_by(0.1)
+    assert await there.revoked("bob") is None
+    assert await there.revoked("ann") is not None

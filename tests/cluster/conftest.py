@@ -55,8 +55,8 @@ class Cluster:
 
 @pytest.fixture
 def settings(redis_url: str, prefix: str) -> Settings:
-    """Settings with a prefix of the test's own, and times that suit tests."""
-    return Settings(redis_url=redis_url, prefix=prefix, threads=4, drain_timeout=5, worker_lease=5)
+    """Settings with a prefix of the test's own, and times that suit tests, whose clients send as fast as they can."""
+    return Settings(redis_url=redis_url, prefix=prefix, threads=4, drain_timeout=5, worker_lease=5, max_messages=0)
 
 
 @pytest.fixture

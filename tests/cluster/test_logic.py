@@ -206,8 +206,8 @@ def _count_commands(edge: Edge) -> list[str]:
     noted: list[str] = []
     runtime = edge.node.runtime
     for port, names in (
-        (runtime.registry, ("renew", "update", "locate", "page", "register", "unregister", "count", "members")),
-        (runtime.bus, ("publish", "broadcast", "request")),
+        (runtime.registry, ("renew", "update", "locate", "pages", "register", "unregister", "count", "members")),
+        (runtime.bus, ("send", "publish", "broadcast", "request")),
         (runtime.producer, ("enqueue",)),
     ):
         for name in names:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any, cast
 
+from gobroke_dist.access.door import Door
 from gobroke_dist.client import Client
 from gobroke_dist.endpoint import Endpoint
 from gobroke_dist.errors import BrokeError, ClientAlreadyExists, FrameInvalid, LogicDoesNotExist
 from gobroke_dist.hub import Hub
+from gobroke_dist.identity import ConnectRequest
 from gobroke_dist.message import Message
 from gobroke_dist.metrics import Metrics
 from gobroke_dist.session import FrameProtocol, OutboxLimits, Recovery, Session
@@ -31,6 +34,7 @@ class FakeGateway:
         self.settings = Settings(**settings)
         self.ready = True
         self.metrics = Metrics()
+        self.door = Door(self.settings, self.metrics, time.monotonic)
         self.hub = Hub(self.metrics)
         self.received: list[Message] = []
         self.disconnected: list[Session] = []
@@ -40,10 +44,17 @@ class FakeGateway:
         self.fail: Exception | None = None
 
     def session(
-        self, client: Client, protocol: FrameProtocol, wake: Callable[[], None], recovery: Recovery | None = None
+        self,
+        client: Client,
+        protocol: FrameProtocol,
+        wake: Callable[[], None],
+        recovery: Recovery | None = None,
+        request: ConnectRequest | None = None,
     ) -> Session:
         limits = OutboxLimits(self.settings.channel_size, self.settings.outbox_bytes)
-        return Session(client, protocol, limits, wake, recovery)
+        session = Session(client, protocol, limits, wake, recovery)
+        session.request = request
+        return session
 
     async def connect(self, session: Session) -> None:
         if self.refuse is not None:

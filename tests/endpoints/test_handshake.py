@@ -20,8 +20,7 @@ def upgrade(
 ) -> Client:
     headers = HEADERS | {name.replace("_", "-"): value for name, value in changed.items()}
     given = [(name, value) for name, value in headers.items() if value] + list(more)
-    client, _ = accept(UpgradeRequest(method, version, given, query), None)
-    return client
+    return accept(UpgradeRequest(method, version, given, query), None).client
 
 
 def refused(*query: tuple[str, str], **changed: object) -> HandshakeRefused:

@@ -18,7 +18,6 @@ import pytest
 from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType, WSServerHandshakeError
 
 import endpoints.websocket_connection as connection_module
-import endpoints.websocket_server as server_module
 from endpoints.websocket import WebSocketEndpoint
 from gobroke_dist.errors import CouldNotCreateServer, RedisUnavailable
 from gobroke_dist.message import Message
@@ -293,14 +292,15 @@ async def test_e8_a_plain_get_is_told_to_upgrade(start: Start) -> None:
     assert (await edge.get("/ws", **bad_key))[0] == 400
 
 
-async def test_e8_a_half_sent_handshake_is_cut(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(server_module._HTTP, "keepalive_timeout", 0.2)
-    edge = await start()
+async def test_e3_e8_a_half_sent_handshake_is_cut(start: Start) -> None:
+    edge = await start({"handshake_timeout": 0.2})
     for sent in (b"", b"GET /ws HT", UPGRADE.format(path="/ws").encode()[:-4]):
         reader, writer = await asyncio.open_connection("127.0.0.1", edge.port)
         writer.write(sent)
         assert await asyncio.wait_for(reader.read(), 5) == b""
         writer.close()
+    await eventually(lambda: edge.gateway.metrics.drops["handshake_timeout"] == 3)
+    await edge.connect()
 
 
 async def test_e5_the_second_connection_of_a_uuid_is_refused(start: Start) -> None:

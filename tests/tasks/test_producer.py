@@ -90,7 +90,8 @@ async def test_w15_an_idle_producer_writes_in_the_next_turn_of_the_loop(
 ) -> None:
     await producer.enqueue(task("k", 0))
     written: list[bytes] = []
-    writer: Any = producer._shuttle._connection and producer._shuttle._connection._writer
+    connection: Any = producer._shuttle._track._connection
+    writer = connection._writer
     write = writer.writelines
     monkeypatch.setattr(writer, "writelines", lambda words: written.extend(words) or write(words))
     last = producer.enqueue(task("k", 1, word="needle"))

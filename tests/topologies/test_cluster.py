@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 from redis.crc import key_slot
 
+from gobroke_dist.backends.redis.connection import connect
+from gobroke_dist.backends.redis.line import Line
+from gobroke_dist.errors import RedisUnavailable
 from gobroke_dist.settings import Settings
 from tests.eventually import eventually
 from tests.topologies.failover import neighbours, survives
@@ -56,3 +59,32 @@ async def test_c9_who_only_listens_follows_when_the_primary_moves_without_a_fail
             servers.replicas[0].client.execute_command("CLUSTER", "FAILOVER")
             await eventually(servers.failed_over, within=20)
             await check()
+
+
+async def test_c9_a_kept_connection_is_left_before_anything_is_sent_when_another_has_found_the_new_primary(
+    folder: Path, settings_for: Callable[..., Settings]
+) -> None:
+    """So nothing that may not be sent twice is in doubt, and nobody sees an error."""
+    servers = Sharded(folder, replicas=1)
+    settings = settings_for(servers.url)
+    with servers.running():
+        first = connect(settings)
+        second = connect(settings, beside=first)
+        finder, line = (Line(one, name="the line", limit=10, repeat=False) for one in (first, second))
+        key = f"{settings.prefix}:count"
+        assert await line.call("INCR", key, read=int) == 1
+        servers.replicas[0].client.execute_command("CLUSTER", "FAILOVER")
+        await eventually(servers.failed_over, within=20)
+
+        async def found() -> bool:
+            try:
+                return await finder.call("SET", f"{settings.prefix}:found", "x", read=bool)
+            except RedisUnavailable:
+                return False
+
+        await eventually(found)
+        assert await line.call("INCR", key, read=int) == 2
+        for one in (finder, line):
+            await one.close()
+        for client in (first, second):
+            await client.aclose()

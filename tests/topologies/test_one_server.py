@@ -15,6 +15,7 @@ import redis
 
 from gobroke_dist import ClientDoesNotExist, Message
 from gobroke_dist.backends.redis.connection import connect, connect_sync
+from gobroke_dist.backends.redis.line import Line
 from gobroke_dist.backends.redis.shuttle import Shuttle
 from gobroke_dist.errors import RedisUnavailable
 from gobroke_dist.keys import QueueKeys
@@ -94,30 +95,30 @@ async def test_c9_a_kept_connection_to_a_server_that_takes_no_writes_any_more_is
     settings = settings_for(f"redis://{HOST}:{server.port}/0?client_name=mine")
     loop_client, client = connect(settings), connect_sync(settings)
     shuttle, wire = Shuttle(loop_client, timeout=2), Wire(client)
+    line = Line(loop_client, name="the line", limit=10, repeat=False)
     keys = QueueKeys(settings.prefix, "chat")
     call = [keys.fences, keys.deliveries], ["id", 1]
 
     async def write() -> list[Any]:
         [by_loop] = await shuttle.run([(script("start"), *call)])
-        try:
-            return [by_loop, await asyncio.to_thread(wire.run, "start", *call)]
-        except redis.ConnectionError as error:
-            return [by_loop, error]
+        [by_line] = await asyncio.gather(line.run(script("start"), *call, read=int), return_exceptions=True)
+        [by_thread] = await asyncio.gather(asyncio.to_thread(wire.run, "start", *call), return_exceptions=True)
+        return [by_loop, by_line, by_thread]
 
-    assert await write() == [0, 0]
+    assert await write() == [0, 0, 0]
     before = _connections(server)
     server.client.replicaof(HOST, 1)
-    by_loop, by_thread = await write()
-    assert isinstance(by_loop, RedisUnavailable)
-    assert isinstance(by_thread, redis.ConnectionError)
-    assert "read only replica" in f"{by_loop}{by_thread}"
+    errors = await write()
+    assert [type(error) for error in errors] == [RedisUnavailable, RedisUnavailable, redis.ConnectionError]
+    assert all("read only replica" in str(error) for error in errors)
     server.client.replicaof("NO", "ONE")
-    assert await write() == [0, 0]
-    assert len(_connections(server)) == 2
+    assert await write() == [0, 0, 0]
+    assert len(_connections(server)) == 3
     assert not _connections(server) & before
     wire.close()
     client.close()
     await shuttle.close()
+    await line.close()
     await loop_client.aclose()
 
 

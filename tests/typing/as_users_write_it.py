@@ -7,12 +7,36 @@ import asyncio
 from pydantic import BaseModel
 
 from endpoints import StubEndpoint, WebSocketEndpoint
-from gobroke_dist import Broke, Client, LogicBase, LogicType, Message, Settings, Tick, new_simple_logic_message
+from gobroke_dist import (
+    Broke,
+    Client,
+    ConnectRequest,
+    Identity,
+    JWTAuthenticator,
+    LogicBase,
+    LogicType,
+    Message,
+    Settings,
+    Tick,
+    new_simple_logic_message,
+)
 from gobroke_dist.testing import Cluster, DeadLetter, MemoryClient
 
 
 def room(message: Message) -> str:
     return str(message.metadata["room"])
+
+
+async def who(request: ConnectRequest) -> Identity:
+    return Identity(uuid=request.query.get("user"), claims={"role": "admin"})
+
+
+def authorise(client: Client, kind: str, name: str) -> bool:
+    return kind == "logic" and client.get_metadata("role") == name
+
+
+guarded = Broke(StubEndpoint(), authenticator=who, authorise=authorise)
+by_token = Broke(StubEndpoint(), authenticator=JWTAuthenticator(algorithms=["HS256"], key="x" * 32))
 
 
 class Move(BaseModel):

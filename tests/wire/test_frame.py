@@ -10,7 +10,8 @@ import pytest
 from gobroke_dist.client import Client
 from gobroke_dist.errors import FrameInvalid, GroupNotAllowed, LogicDoesNotExist, PayloadInvalid
 from gobroke_dist.message import Message, ReplyTo
-from gobroke_dist.request import ClientReply, ClientRequest, Receipt
+from gobroke_dist.request import ClientReply, ClientRequest, ClientToken, Receipt
+from gobroke_dist.session import RefreshingProtocol
 from gobroke_dist.wire.frame import MAX_RECIPIENTS, JSONProtocol, RawProtocol
 
 PROTOCOL = JSONProtocol()
@@ -206,6 +207,41 @@ def test_raw_frames_are_payloads_both_ways() -> None:
     assert (message.to_logic, message.message_raw, message.from_client) == (("echo",), b"\x00\xff", ALICE)
     assert raw.encode(message) == b"\x00\xff"
     assert RawProtocol(("a", "b")).decode(b"", ALICE).to_logic == ("a", "b")
+
+
+def test_e2_a_frame_with_a_token_is_nothing_else_and_has_its_answer() -> None:
+    shown_again = decode(b'{"uuid":"t1", "token":"a.b.c"}')
+    assert isinstance(shown_again, ClientToken)
+    assert (shown_again.token, shown_again.names, shown_again.to_logic, shown_again.message_raw) == (
+        "a.b.c",
+        "t1",
+        (),
+        b"",
+    )
+    nameless = decode(b'{"token":"a.b.c"}')
+    assert isinstance(nameless, ClientToken)
+    assert nameless.names is None
+    assert isinstance(PROTOCOL, RefreshingProtocol)
+    answer = json.loads(PROTOCOL.encode_refreshed(1764061200.0, "t1"))
+    assert answer == {"type": "refreshed", "expires_at": 1764061200.0, "uuid": "t1"}
+    assert json.loads(PROTOCOL.encode_refreshed(None, None)) == {"type": "refreshed"}
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        b'{"token":""}',
+        b'{"token":1}',
+        b'{"token":"a","token":"b"}',
+        b'{"token":"a","data":1}',
+        b'{"token":"a","to_logic":"x","data":1}',
+        b'{"token":"' + b"x" * 8193 + b'"}',
+    ],
+)
+def test_e2_any_other_frame_with_a_token_is_refused_and_does_not_repeat_it(frame: bytes) -> None:
+    with pytest.raises(FrameInvalid) as caught:
+        decode(frame)
+    assert "xxxx" not in str(caught.value)
 
 
 def test_c6_a_frame_may_name_groups_only_and_a_refusal_names_the_field() -> None:

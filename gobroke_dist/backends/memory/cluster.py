@@ -81,6 +81,7 @@ class MemoryCluster:
         self.away: dict[str, Away] = {}
         self.log: deque[Sent] = deque(maxlen=LOG_LENGTH)
         self.number = 0
+        self.revoked: dict[str, tuple[float, float]] = {}
 
     def living(self, node: str) -> bool:
         """Whether a member's lease is running."""

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from hmac import compare_digest
 
 from gobroke_dist.backends.memory.cluster import Kept, Lease, MemoryCluster, Registered
 from gobroke_dist.backends.registration import decode, encodable, encode, last_message_ms
 from gobroke_dist.client import Client
 from gobroke_dist.errors import ClientAlreadyExists, NotRunning, RedisUnavailable
-from gobroke_dist.registry import Home, Member, Page, Position, Return
+from gobroke_dist.registry import Home, Member, Position, Return
 from gobroke_dist.wire import node as wire
 
 _EPOCH = "memory"
@@ -130,12 +129,19 @@ class MemoryRegistry:
         found = ((uuid, self._cluster.find(uuid, away=away)) for uuid in uuids)
         return {uuid: _copy(uuid, known) for uuid, known in found if known is not None}
 
-    async def page(self, cursor: str = "", count: int = 1000) -> Page:
+    async def pages(self, count: int = 1000) -> AsyncIterator[Sequence[Client]]:
         uuids = sorted(self._cluster.clients)
-        start = bisect_right(uuids, cursor)
-        part = uuids[start : start + count]
-        found = await self.locate(part)
-        return Page(tuple(found.values()), part[-1] if start + count < len(uuids) else "")
+        for start in range(0, len(uuids), count):
+            found = await self.locate(uuids[start : start + count])
+            yield tuple(found.values())
+
+    async def revoke(self, uuid: str, seconds: float) -> None:
+        clock = self._cluster.clock
+        self._cluster.revoked[uuid] = clock.now().timestamp(), clock.monotonic() + seconds
+
+    async def revoked(self, uuid: str) -> float | None:
+        at, until = self._cluster.revoked.get(uuid, (0.0, float("-inf")))
+        return at if until > self._cluster.clock.monotonic() else None
 
     async def count(self) -> int:
         return len(self._cluster.clients)

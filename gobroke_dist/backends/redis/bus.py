@@ -13,9 +13,10 @@ import redis.asyncio
 
 from gobroke_dist.backends.redis.errors import translated
 from gobroke_dist.backends.redis.inbox import Inbox, News, read_kept, read_news
-from gobroke_dist.backends.redis.line import Line, Word
+from gobroke_dist.backends.redis.line import Line
 from gobroke_dist.backends.redis.scripts import load
 from gobroke_dist.backends.redis.subscription import Subscription
+from gobroke_dist.backends.redis.track import Word
 from gobroke_dist.bus import Arrival, Missed, Receiver
 from gobroke_dist.errors import FrameInvalid
 from gobroke_dist.keys import Channel, ClusterKeys
@@ -36,7 +37,7 @@ _REQUESTS_AT_ONCE = 32  # each holds a connection while it waits
 
 
 class RedisBus:
-    """One process's bus. It closes no client: both are their owner's.
+    """One process's bus. Both clients are their owner's to close, after it.
 
     Args:
         publisher: for what is sent, a client of ``connection.connect``.
@@ -139,6 +140,7 @@ class RedisBus:
             await subscription.close()
         if self._inbox is not None:
             self._inbox.close()
+        await self._line.close()
 
     async def _answer(self, token: str, timeout: float) -> bytes:
         # Redis ends the wait as well: a requester that is cut off leaves no waiting client behind.

@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 import redis.asyncio
 
 from gobroke_dist.backends.redis.errors import unavailable_when_full
-from gobroke_dist.backends.redis.line import Line, Word
+from gobroke_dist.backends.redis.line import Line
 from gobroke_dist.backends.redis.scripts import Script, load
+from gobroke_dist.backends.redis.track import Word
 from gobroke_dist.backends.registration import decode_all, head
 from gobroke_dist.client import Client
 from gobroke_dist.groups import Change, Outcome
@@ -27,7 +28,7 @@ _CHANGES = 100  # that one answer has, at most
 
 
 class RedisGroups:
-    """One process's view of the groups. It closes nothing: ``redis`` is its owner's.
+    """One process's view of the groups. ``redis`` is its owner's to close, after it.
 
     Args:
         redis: a client of ``connection.connect``.
@@ -56,6 +57,10 @@ class RedisGroups:
     async def changes(self, node: str, done: int, grace: float) -> list[Change]:
         args: list[Word] = [node, done, int(grace * 1000), _ALONE_MS, _CHANGES]
         return await self._run(_TAKE, self._keys.changes, args, _changes)
+
+    async def close(self) -> None:
+        """Wait for what is under way, and give the connection back to ``redis``."""
+        await self._line.close()
 
     async def _change(self, script: Script, client: Client, group: str, news: bytes) -> Outcome:
         to = self._keys.channel(client.node)

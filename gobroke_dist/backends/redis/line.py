@@ -18,10 +18,10 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from gobroke_dist.backends.redis.errors import translate
 from gobroke_dist.backends.redis.scripts import Script
+from gobroke_dist.backends.redis.track import Track, Word, packed
 from gobroke_dist.errors import QueueFull
 
 T = TypeVar("T")
-Word = bytes | str | int
 
 _BATCH_CALLS = 1000
 _BATCH_BYTES = 4 << 20
@@ -30,9 +30,9 @@ _WAITING_BYTES = 64 << 20
 
 @dataclass(slots=True)
 class _Call(Generic[T]):
-    command: tuple[bytes, ...]
-    size: int
-    script: Script | None
+    command: bytes
+    script: Script | None  # that Redis may not know
+    words: tuple[Word, ...]  # that follow the script
     read: Callable[[Any], T]
     future: asyncio.Future[T]
 
@@ -48,21 +48,22 @@ class _Call(Generic[T]):
 
     def with_source(self) -> _Call[T]:
         assert self.script is not None
-        return replace(self, command=(b"EVAL", self.script.source.encode(), *self.command[2:]))
+        return replace(self, command=packed("EVAL", self.script.source, *self.words), script=None)
 
 
 class Line:
-    """Takes calls from one event loop. It owns no connection between two batches, so it needs no closing.
+    """Takes calls from one event loop.
 
     Args:
-        redis: the client to send with; its read timeout bounds every wait.
+        redis: says how to connect, and its read timeout bounds every wait; a connection of its pool is kept until
+            ``close``.
         name: what is full, in the text of ``QueueFull``.
         limit: how many calls may wait; memory is bounded as well.
         repeat: whether every call may be carried out twice, so that a lost connection is worth a second try.
     """
 
     def __init__(self, redis: redis.asyncio.Redis, *, name: str, limit: int, repeat: bool) -> None:
-        self._redis = redis
+        self._track = Track(redis, timeout=redis.connection_pool.connection_kwargs.get("socket_timeout"))
         self._name = name
         self._limit = limit
         self._repeat = repeat
@@ -80,30 +81,37 @@ class Line:
             RedisUnavailable: it is not known to have been carried out.
             QueueFull: too much waits; it was not sent.
         """
-        return self._add(command, None, read)
+        return self._add(packed(*command), None, (), read)
 
     def run(
         self, script: Script, keys: Sequence[str], args: Sequence[Word], *, read: Callable[[Any], T]
     ) -> asyncio.Future[T]:
         """The same for a script, which is sent in full only to a server that does not know it."""
-        return self._add(("EVALSHA", script.sha, len(keys), *keys, *args), script, read)
+        # Packed here, so that a word that can't be is its caller's error and not the whole batch's.
+        words = (len(keys), *keys, *args)
+        return self._add(packed("EVALSHA", script.sha, *words), script, words, read)
 
     async def flush(self) -> None:
         """Wait until all that was taken is settled."""
         while self._task and not self._task.done():
             await asyncio.wait({self._task})
 
-    def _add(self, command: tuple[Word, ...], script: Script | None, read: Callable[[Any], T]) -> asyncio.Future[T]:
-        # Encoded here, so that a word that can't be is its caller's error and not the whole batch's.
-        words = tuple(word if isinstance(word, bytes) else str(word).encode() for word in command)
-        size = sum(map(len, words))
+    async def close(self) -> None:
+        """Wait until all that was taken is settled, and give the connection back to its pool."""
+        await self.flush()
+        await self._track.close()
+
+    def _add(
+        self, command: bytes, script: Script | None, words: tuple[Word, ...], read: Callable[[Any], T]
+    ) -> asyncio.Future[T]:
+        size = len(command)
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         waiting = len(self._waiting)
         if waiting >= self._limit or (waiting and self._bytes + size > _WAITING_BYTES):
             _fail(future, QueueFull(self._name, waiting))
             return future
-        self._waiting.append(_Call(words, size, script, read, future))
+        self._waiting.append(_Call(command, script, words, read, future))
         self._bytes += size
         if self._task is None or self._task.done():
             self._task = loop.create_task(self._drain())
@@ -136,25 +144,20 @@ class Line:
             await self._carry_out([call.with_source() for call in unknown])
 
     async def _send(self, batch: Sequence[_Call[Any]]) -> list[Any]:
+        commands = [call.command for call in batch]
         try:
-            return await self._trip(batch)
+            return await self._track.trip(commands)
         except RedisConnectionError:
             if not self._repeat:
                 raise
-            return await self._trip(batch)
-
-    async def _trip(self, batch: Sequence[_Call[Any]]) -> list[Any]:
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for call in batch:
-                pipe.execute_command(*call.command)
-            return await pipe.execute(raise_on_error=False)
+            return await self._track.trip(commands)
 
     def _take(self) -> list[_Call[Any]]:
         batch = [self._pop()]
-        size = batch[0].size
-        while self._waiting and len(batch) < _BATCH_CALLS and size + self._waiting[0].size <= _BATCH_BYTES:
+        size = len(batch[0].command)
+        while self._waiting and len(batch) < _BATCH_CALLS and size + len(self._waiting[0].command) <= _BATCH_BYTES:
             batch.append(self._pop())
-            size += batch[-1].size
+            size += len(batch[-1].command)
         return batch
 
     def _take_all(self) -> list[_Call[Any]]:
@@ -162,12 +165,12 @@ class Line:
 
     def _pop(self) -> _Call[Any]:
         call = self._waiting.popleft()
-        self._bytes -= call.size
+        self._bytes -= len(call.command)
         return call
 
 
 def _not_loaded(call: _Call[Any], reply: Any) -> bool:
-    return isinstance(reply, NoScriptError) and call.script is not None and call.command[0] == b"EVALSHA"
+    return isinstance(reply, NoScriptError) and call.script is not None
 
 
 def _fail(future: asyncio.Future[Any], error: Exception) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from hashlib import sha256
 from typing import Any, TypeVar
 
@@ -13,13 +13,23 @@ import msgspec
 import redis.asyncio
 
 from gobroke_dist.backends.redis.errors import unavailable_when_full
-from gobroke_dist.backends.redis.line import Line, Word
+from gobroke_dist.backends.redis.line import Line
 from gobroke_dist.backends.redis.scripts import Script, load
-from gobroke_dist.backends.registration import decode, decode_all, encodable, encode, head, last_message_ms, node_head
+from gobroke_dist.backends.redis.track import Word
+from gobroke_dist.backends.registration import (
+    decode,
+    decode_all,
+    decode_many,
+    encodable,
+    encode,
+    head,
+    last_message_ms,
+    node_head,
+)
 from gobroke_dist.client import Client
 from gobroke_dist.errors import ClientAlreadyExists, NotRunning, RedisUnavailable
 from gobroke_dist.keys import ClusterKeys
-from gobroke_dist.registry import Home, Member, Page, Position, Return
+from gobroke_dist.registry import Home, Member, Position, Return
 
 T = TypeVar("T")
 
@@ -28,6 +38,7 @@ _RENEW, _LEAVE, _SWEEP, _MEMBERS, _REGISTER, _REPLACE, _UNREGISTER, _UPDATE, _LO
     for name in ("renew", "leave", "sweep", "members", "register", "replace", "unregister", "update", "locate", "page")
 )
 _KEEP, _COME_BACK, _FORGET_AWAY = (load(__package__, name) for name in ("keep", "come_back", "forget_away"))
+_REVOKE = load(__package__, "revoke")
 _FORGOTTEN_AT_ONCE = 200
 _RENEWALS_PER_CLEANING = 10
 _HOMES = (
@@ -39,7 +50,7 @@ _member_decoder = msgspec.json.Decoder(Member)
 
 
 class RedisRegistry:
-    """One member's registry. It closes nothing: ``redis`` is its owner's.
+    """One member's registry. ``redis`` is its owner's to close, after it.
 
     Args:
         redis: a client of ``connection.connect``.
@@ -153,14 +164,35 @@ class RedisRegistry:
         parts = await self._run_all(_LOCATE, keys, ([int(away), *part] for part in _chunks(asked)))
         return {client.uuid: client for part in parts for client in decode_all(part)}
 
-    async def page(self, cursor: str = "", count: int = 1000) -> Page:
+    async def pages(self, count: int = 1000) -> AsyncIterator[Sequence[Client]]:
         keys = [self._keys.members, self._keys.clients, self._keys.last_messages]
-        following, found = await self._run(_PAGE, keys, [cursor or "0", max(count, 1)])
-        return Page(tuple(decode_all(found)), "" if following == b"0" else following.decode())
+
+        def ask(cursor: bytes) -> asyncio.Future[Any]:
+            return self._line.run(_PAGE, keys, [cursor, max(count, 1)], read=_as_it_is)
+
+        asked: asyncio.Future[Any] | None = ask(b"0")
+        while asked is not None:
+            with unavailable_when_full():
+                following, *found = await asked
+            asked = None if following == b"0" else ask(following)
+            await asyncio.sleep(0)  # Redis gets the next page ready while this one is decoded
+            yield decode_many(*found)
+
+    async def revoke(self, uuid: str, seconds: float) -> None:
+        await self._run(_REVOKE, [self._keys.revoked(uuid)], [int(seconds * 1000)])
+
+    async def revoked(self, uuid: str) -> float | None:
+        with unavailable_when_full():
+            found = await self._line.call("GET", self._keys.revoked(uuid), read=_as_it_is)
+        return None if found is None else int(found) / 1000
 
     async def count(self) -> int:
         with unavailable_when_full():
             return await self._line.call("HLEN", self._keys.clients, read=int)
+
+    async def close(self) -> None:
+        """Wait for what is under way, and give the connection back to ``redis``."""
+        await self._line.close()
 
     async def _let_go(self, client: Client, window: int) -> bool:
         keys = [*self._place_keys, self._keys.node_clients(client.node), *self._keys.groups]

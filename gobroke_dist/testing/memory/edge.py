@@ -11,6 +11,7 @@ from uuid import uuid4
 from gobroke_dist.client import Client
 from gobroke_dist.clock import Clock
 from gobroke_dist.endpoint import Gateway
+from gobroke_dist.identity import ConnectRequest
 from gobroke_dist.logic import LogicBase, LogicType
 from gobroke_dist.message import Message
 from gobroke_dist.node import Node
@@ -60,7 +61,9 @@ class Line:
         self.gone = False
         self.close_code: CloseCode | None = None
         self.leaving: asyncio.Task[None] | None = None
-        self.session = gateway.session(client, JSONProtocol(), self._pull)
+        self.session = gateway.session(
+            client, JSONProtocol(), self._pull, request=ConnectRequest(transport="memory", vouched=True)
+        )
         self._gateway = gateway
         self._process = process
         self._sent: asyncio.Queue[bytes | Message | None] = asyncio.Queue()

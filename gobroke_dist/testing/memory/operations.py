@@ -44,6 +44,9 @@ class OperationsHere:
     def remove_client(self, client: Client | str) -> Any:
         return self._call(lambda here: here.remove_client(client))
 
+    def revoke(self, client: Client | str) -> Any:
+        return self._call(lambda here: here.revoke(client))
+
     def request(self, message: Message, timeout: float = 5.0) -> Any:
         return self._call(lambda here: here.request(message, timeout))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from typing import TypeVar
 
 from gobroke_dist.bus import Arrival, Bus, Missed, Receiver
@@ -75,9 +75,19 @@ class CutRegistry:
         await self._way.check()
         return await self._inner.locate(uuids, away=away)
 
-    async def page(self, cursor: str = "", count: int = 1000) -> Page:
+    async def pages(self, count: int = 1000) -> AsyncIterator[Sequence[Client]]:
         await self._way.check()
-        return await self._inner.page(cursor, count)
+        async for page in self._inner.pages(count):
+            yield page
+            await self._way.check()
+
+    async def revoke(self, uuid: str, seconds: float) -> None:
+        await self._way.check()
+        await self._inner.revoke(uuid, seconds)
+
+    async def revoked(self, uuid: str) -> float | None:
+        await self._way.check()
+        return await self._inner.revoked(uuid)
 
     async def count(self) -> int:
         await self._way.check()

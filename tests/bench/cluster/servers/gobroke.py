@@ -22,8 +22,9 @@ class Everyone(LogicBase):
 
 
 def application(url: str) -> Broke:
-    """With default settings."""
-    broke = Broke(WebSocketEndpoint(port=0), settings=Settings(redis_url=url, prefix="bench"))
+    """With default settings, but for the limits on what one client and one address may do: here that is the load."""
+    settings = Settings(redis_url=url, prefix="bench", max_messages=0, max_connects=0, max_connections_per_address=0)
+    broke = Broke(WebSocketEndpoint(port=0), settings=settings)
     broke.add_logic(Everyone())
     return broke
 

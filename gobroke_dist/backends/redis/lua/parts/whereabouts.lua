@@ -7,8 +7,9 @@ local function registration(clients, away, uuid)
     return redis.call("HGET", clients, uuid) or redis.call("HGET", away, uuid)
 end
 
+-- The name as JSON, from its first quote to its last. In JSON, no quote within it is followed by what is looked for.
 local function name_in(stored)
-    return string.match(stored, '^{"node":(".-"),"session":"')
+    return string.sub(stored, #'{"node":"', (string.find(stored, '","session":"', #'{"node":"', true)))
 end
 
 -- The node that a registration names.

@@ -1,0 +1,1 @@
+"""Who may connect, send and ask, and how much of it (contract E2, E3)."""

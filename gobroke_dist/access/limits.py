@@ -1,0 +1,118 @@
+"""Every limit in one table, as the reference prints it (contract E3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from gobroke_dist.errors import BrokeError, RateLimited
+from gobroke_dist.session import CloseCode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """One limit.
+
+    Attributes:
+        what: is limited.
+        settings: that say how much.
+        answer: what becomes of what is beyond it.
+        metric: where it is counted: ``drops.…`` or ``counts.…`` of ``Metrics``.
+        code: with which a connection is closed; None: it is not.
+        http: with which an upgrade request is answered; None: it is not.
+        error: whose code is in an error frame; None: there is none.
+    """
+
+    what: str
+    settings: tuple[str, ...]
+    answer: str
+    metric: str
+    code: CloseCode | None = None
+    http: int | None = None
+    error: type[BrokeError] | None = None
+
+
+HTTP_STATUS: Final = {"node_full": 503, "address_full": 429, "connecting_too_fast": 503}
+"""How an upgrade request is answered that is not let in, with ``Retry-After``."""
+
+LIMITS: Final = (
+    Limit(
+        what="clients of one edge",
+        settings=("max_connections",),
+        answer="not let in; an endpoint without HTTP closes with the code",
+        metric="drops.node_full",
+        http=HTTP_STATUS["node_full"],
+        code=CloseCode.TOO_MANY,
+    ),
+    Limit(
+        what="clients from one address on one edge",
+        settings=("max_connections_per_address",),
+        answer="the same; as many sockets again may be in their handshakes, one more is cut",
+        metric="drops.address_full",
+        http=HTTP_STATUS["address_full"],
+        code=CloseCode.TOO_MANY,
+    ),
+    Limit(
+        what="clients let in per second",
+        settings=("max_connects", "connect_burst"),
+        answer="the same",
+        metric="drops.connecting_too_fast",
+        http=HTTP_STATUS["connecting_too_fast"],
+        code=CloseCode.TOO_MANY,
+    ),
+    Limit(
+        what="time for the handshake",
+        settings=("handshake_timeout",),
+        answer="the socket is cut",
+        metric="drops.handshake_timeout",
+    ),
+    Limit(
+        what="time for the authenticator",
+        settings=("handshake_timeout",),
+        answer="closed",
+        metric="drops.authentication_timeout",
+        code=CloseCode.UNAVAILABLE,
+    ),
+    Limit(
+        what="messages per second of one client",
+        settings=("max_messages", "message_burst"),
+        answer="the message is refused",
+        metric="drops.rate_limited",
+        error=RateLimited,
+    ),
+    Limit(
+        what="refused messages per second of one client",
+        settings=("max_messages", "message_burst"),
+        answer="closed: it sends more than twice as fast as it may",
+        metric="counts.closed_too_fast",
+        code=CloseCode.TOO_FAST,
+    ),
+    Limit(
+        what="size of a message; nothing is compressed, so it is that of what is unpacked, too",
+        settings=("max_frame",),
+        answer="closed before it is read to its end",
+        metric="counts.closed_too_big",
+        code=CloseCode.TOO_BIG,
+    ),
+    Limit(
+        what="time without a message from or to the client",
+        settings=("idle_timeout",),
+        answer="closed, at most a quarter later",
+        metric="counts.closed_idle",
+        code=CloseCode.IDLE,
+    ),
+    Limit(
+        what="time without a sign of life",
+        settings=("ping_interval", "ping_timeout"),
+        answer="closed",
+        metric="counts.closed_ping_timeout",
+        code=CloseCode.PING_TIMEOUT,
+    ),
+    Limit(
+        what="messages that a client has not read",
+        settings=("channel_size", "outbox_bytes"),
+        answer="closed",
+        metric="counts.closed_slow_consumer",
+        code=CloseCode.SLOW_CONSUMER,
+    ),
+)
