@@ -4,7 +4,17 @@ None of this imports an HTTP server: a worker that loads the application has no 
 """
 
 from endpoints.channel import ChannelEndpoint
+from endpoints.framing import Framing, LengthPrefix, Lines
 from endpoints.stub import StubEndpoint
+from endpoints.tcp import TCPEndpoint
 from endpoints.websocket import WebSocketEndpoint
 
-__all__ = ["ChannelEndpoint", "StubEndpoint", "WebSocketEndpoint"]
+__all__ = [
+    "ChannelEndpoint",
+    "Framing",
+    "LengthPrefix",
+    "Lines",
+    "StubEndpoint",
+    "TCPEndpoint",
+    "WebSocketEndpoint",
+]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from endpoints.listening import place, url
 from gobroke_dist.endpoint import Gateway
 from gobroke_dist.session import FrameProtocol, Session
 from gobroke_dist.wire.frame import JSONProtocol
@@ -57,15 +58,13 @@ class WebSocketEndpoint:
         # A worker loads the same application, and needs no HTTP server (nor its import) for it.
         from endpoints.websocket_server import ServerOptions, WebSocketServer  # noqa: PLC0415
 
-        host = gateway.settings.host or self.host
-        port = self.port if gateway.settings.port is None else gateway.settings.port
+        host, port = place(gateway.settings, self.host, self.port)
         options = ServerOptions(host, port, self.path, self.protocol, self.pages, self.origins)
         server = WebSocketServer(gateway, options)
         actual = await server.start()
         self._server = server
-        shown = f"[{host}]" if ":" in host else host
         scheme = "ws" if gateway.settings.tls_certificate is None else "wss"
-        self._addresses = (f"{scheme}://{shown}:{actual}{self.path}",)
+        self._addresses = (url(scheme, host, actual, self.path),)
 
     async def stop(self) -> None:
         if self._server is not None:

@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
-from gobroke_dist.client import Client
-from gobroke_dist.identity import ConnectRequest, bearer
-from gobroke_dist.session import Recovery
-
-MAX_METADATA: Final = 32
-"""How many query parameters may become the client's metadata."""
-
-MAX_METADATA_SIZE: Final = 4096
-"""How many characters these may have together, names included."""
+from endpoints.hello import Hello, HelloRefused, introduced
 
 ANY_ORIGIN: Final = "*"
 
-_UUID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
-_TOKEN: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
-_OFFSET: Final = re.compile(r"[0-9]{1,15}")
 _PORTS: Final = {"http": ":80", "https": ":443"}
 _SINGLE: Final = ("authorization", "host", "origin", "sec-websocket-key", "sec-websocket-version", "upgrade")
 
@@ -46,23 +34,8 @@ class UpgradeRequest:
     query: Iterable[tuple[str, str]]
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """What an upgrade request makes.
-
-    Attributes:
-        client: as whom it asks to be let in.
-        recovery: whether it asks to be let back.
-        asked: what an authenticator gets to see.
-    """
-
-    client: Client
-    recovery: Recovery | None
-    asked: ConnectRequest
-
-
-def accept(request: UpgradeRequest, origins: tuple[str, ...] | None, address: str = "") -> Accepted:
-    """What this request makes.
+def accept(request: UpgradeRequest, origins: tuple[str, ...] | None, address: str = "") -> Hello:
+    """Who this request makes.
 
     Args:
         request: the upgrade request.
@@ -76,17 +49,10 @@ def accept(request: UpgradeRequest, origins: tuple[str, ...] | None, address: st
     _upgrade(request, headers)
     if "origin" in headers and not allowed(headers["origin"], headers["host"], origins):
         raise HandshakeRefused(403, f"Origin {headers['origin'][:200]} is not allowed here")
-    query = _once(request.query)
-    client, recovery = _client(query)
-    asked = ConnectRequest(
-        transport="websocket",
-        address=address,
-        client=query.get("client"),
-        token=bearer(headers, query),
-        headers=headers,
-        query=query,
-    )
-    return Accepted(client, recovery, asked)
+    try:
+        return introduced(request.query, transport="websocket", address=address, headers=headers)
+    except HelloRefused as refused:
+        raise HandshakeRefused(400, str(refused)) from refused
 
 
 def allowed(origin: str, host: str, origins: tuple[str, ...] | None) -> bool:
@@ -121,38 +87,3 @@ def _upgrade(request: UpgradeRequest, headers: dict[str, str]) -> None:
         raise HandshakeRefused(426, "only version 13 is spoken here", {"Sec-WebSocket-Version": "13"})
     if not headers.get("host"):
         raise HandshakeRefused(400, "the header host is missing")
-
-
-def _once(query: Iterable[tuple[str, str]]) -> dict[str, str]:
-    facts: dict[str, str] = {}
-    for name, value in query:
-        if name in facts:
-            raise HandshakeRefused(400, f"the query parameter {name[:100]!r} is given twice")
-        facts[name] = value
-    return facts
-
-
-def _client(query: Mapping[str, str]) -> tuple[Client, Recovery | None]:
-    facts = dict(query)
-    facts.pop("token", None)  # a secret, and no fact about the client
-    uuid = facts.pop("client", None)
-    if uuid is not None and not _UUID.fullmatch(uuid):
-        raise HandshakeRefused(400, "client must be 1 to 128 of the characters A-Z a-z 0-9 . _ : -")
-    recovery = _recovery(facts)
-    if recovery is not None and recovery.token and uuid is None:
-        raise HandshakeRefused(400, "who comes back says with client=... who it is")
-    size = sum(len(name) + len(value) for name, value in facts.items())
-    if len(facts) > MAX_METADATA or size > MAX_METADATA_SIZE:
-        raise HandshakeRefused(400, f"at most {MAX_METADATA} parameters of {MAX_METADATA_SIZE} characters together")
-    client = Client() if uuid is None else Client(uuid=uuid)
-    client.metadata.update(facts)
-    return client, recovery
-
-
-def _recovery(facts: dict[str, str]) -> Recovery | None:
-    wanted, token, offset = (facts.pop(name, None) for name in ("recover", "session", "offset"))
-    if token is None:
-        return None if wanted is None else Recovery()
-    if not _TOKEN.fullmatch(token) or not _OFFSET.fullmatch(offset or ""):
-        raise HandshakeRefused(400, "who comes back shows session=... and offset=..., as they were sent to it")
-    return Recovery(token, int(offset or 0))

@@ -6,8 +6,6 @@ It is aiohttp's low-level server: four paths need no router, and its protocol cl
 from __future__ import annotations
 
 import asyncio
-import errno
-import logging
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
@@ -16,17 +14,17 @@ from typing import Any, Final, cast
 from aiohttp import web
 from aiohttp.http_websocket import WebSocketReader
 
+from endpoints.link import WRITE_AHEAD, Links
+from endpoints.listening import why_not
 from endpoints.pages import find_page
 from endpoints.tls import server_context
-from endpoints.websocket_connection import CLOSE_TIMEOUT, WRITE_AHEAD, Connection, GuardedParser
+from endpoints.websocket_connection import Connection, GuardedParser
 from endpoints.websocket_handshake import HandshakeRefused, UpgradeRequest, accept
 from gobroke_dist.access.door import Door, Visit
 from gobroke_dist.access.limits import HTTP_STATUS
 from gobroke_dist.endpoint import Gateway
 from gobroke_dist.errors import CouldNotCreateServer, TooManyConnections
-from gobroke_dist.session import CloseCode, FrameProtocol, Session
-
-log = logging.getLogger(__name__)
+from gobroke_dist.session import FrameProtocol, Session
 
 _HTTP: Final[dict[str, Any]] = {"access_log": None, "lingering_time": 1.0}
 
@@ -124,9 +122,7 @@ class WebSocketServer:
         self._options = options
         self._http = web.Server(self._answer)
         self._listener: asyncio.Server | None = None
-        self._connections: dict[str, Connection] = {}
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._links = Links()
 
     async def start(self) -> int:
         """Listen. Returns the port. Raises ``CouldNotCreateServer``."""
@@ -144,29 +140,19 @@ class WebSocketServer:
                 ssl_handshake_timeout=None if tls is None else patience,
             )
         except (OSError, UnicodeError, OverflowError) as error:
-            raise CouldNotCreateServer(_why_not(host, port, error)) from error
+            raise CouldNotCreateServer(why_not(host, port, error)) from error
         return int(self._listener.sockets[0].getsockname()[1])
 
     async def stop(self) -> None:
         """Close the listener, then every connection with ``GOING_AWAY``; what resists is cut."""
         if self._listener is not None:
             self._listener.close()
-        for connection in tuple(self._connections.values()):
-            connection.session.close(CloseCode.GOING_AWAY, "this node is shutting down")
-        try:
-            await asyncio.wait_for(self._idle.wait(), CLOSE_TIMEOUT + 1)
-        except TimeoutError:
-            log.warning("%d connections did not end in time and are cut", len(self._connections))
+        await self._links.close_all()
         await self._http.shutdown(1.0)
 
     async def close(self, session: Session) -> None:
         """Wait until a session's connection is gone."""
-        connection = self._connections.get(session.id)
-        if connection is not None:
-            try:
-                await asyncio.wait_for(connection.gone.wait(), CLOSE_TIMEOUT + 1)
-            except TimeoutError:
-                connection.cut()
+        await self._links.close(session)
 
     # --- requests ------------------------------------------------------------
 
@@ -200,26 +186,25 @@ class WebSocketServer:
         address = self._gateway.door.origin(visit.peer, request.headers.getall("X-Forwarded-For", ()))
         try:
             visit.enter(address)
-            accepted = accept(_upgrade_request(request), self._options.origins, address)
+            hello = accept(_upgrade_request(request), self._options.origins, address)
         except TooManyConnections as full:
             return _come_later(full)
         except HandshakeRefused as refused:
             return web.Response(status=refused.status, text=f"{refused}\n", headers=refused.headers)
         if request.transport is None or not web.WebSocketResponse(compress=False).can_prepare(request):
             return web.Response(status=400, text="Sec-WebSocket-Key must be 16 bytes in base64\n")
-        connection = Connection(self._gateway, self._options.protocol, accepted, request.transport)
-        return await self._serve(connection, request)
-
-    async def _serve(self, connection: Connection, request: web.BaseRequest) -> web.StreamResponse:
+        connection = Connection(self._gateway, self._options.protocol, hello, request, request.transport)
         cast(EdgeProtocol, request.protocol).connection = connection
-        self._connections[connection.session.id] = connection
-        self._idle.clear()
-        try:
-            return await connection.serve(request)
-        finally:
-            del self._connections[connection.session.id]
-            if not self._connections:
-                self._idle.set()
+        with self._links.holding(connection):
+            return await _served(connection)
+
+
+async def _served(connection: Connection) -> web.StreamResponse:
+    try:
+        await connection.run()
+    except ConnectionResetError:  # it was gone before it was let in; aiohttp takes that well from other answers only
+        return web.Response(status=400)
+    return connection.socket
 
 
 def _come_later(full: TooManyConnections) -> web.Response:
@@ -236,13 +221,3 @@ def _upgrade_request(request: web.BaseRequest) -> UpgradeRequest:
         headers=[(name.lower(), value) for name, value in request.headers.items()],
         query=list(request.rel_url.query.items()),
     )
-
-
-def _why_not(host: str, port: int, error: Exception) -> str:
-    if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
-        what = "another process listens there; stop it, or set GOBROKE_PORT to another port (0: any free one)"
-    else:
-        what = (
-            f"{getattr(error, 'strerror', None) or error}; set GOBROKE_HOST and GOBROKE_PORT to an address of this host"
-        )
-    return f"can't listen on {host}:{port}: {what}"

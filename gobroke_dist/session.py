@@ -146,6 +146,21 @@ class RefreshingProtocol(FrameProtocol, Protocol):
         ...
 
 
+@runtime_checkable
+class ClosingProtocol(FrameProtocol, Protocol):
+    """A protocol that can say goodbye in a frame, over a transport that has no words for it, as TCP has none."""
+
+    def encode_closed(self, code: int, reason: str) -> bytes:
+        """The last frame of a connection that the node closes."""
+        ...
+
+    def decode_close(self, frame: bytes) -> int | None:
+        """With which code a client's frame ends its connection: 1000, or 1001 for one that comes back; None: it is
+        another frame, and may be a bad one.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Recovery:
     """What a client asks for when it connects: to be let back later, or now.

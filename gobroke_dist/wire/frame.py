@@ -40,6 +40,11 @@ When its connection is lost, it connects to any node with ``?client=uuid&session
 seen. ``recovered`` true: all that was sent to it meanwhile follows, in order, each once; false: some of it is lost, and
 it is a new session. A client that drops what has no larger offset than the last never sees anything twice.
 
+Over a transport that has no words for the end of a connection, such as TCP, it is said in frames::
+
+    {"close": 1000}                                                      client to server; 1001: it comes back
+    {"type": "closed", "code": 4001, "reason": "why"}                    server to client, the last one
+
 A field that has nothing to say is left out. ``data`` is the payload as its sender wrote it, if that is JSON. One
 that is not comes as a string: as ``text`` in place of ``data`` if it is UTF-8, otherwise as ``base64``. So a frame is
 always one valid JSON text.
@@ -51,7 +56,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
@@ -145,6 +150,19 @@ class WelcomeFrame(msgspec.Struct, tag_field="type", tag="welcome", omit_default
     recovered: bool | UnsetType = UNSET
 
 
+class CloseFrame(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """A client's last frame."""
+
+    close: Literal[1000, 1001]
+
+
+class ClosedFrame(msgspec.Struct, tag_field="type", tag="closed", omit_defaults=True, frozen=True):
+    """The last frame to a client."""
+
+    code: int
+    reason: str = ""
+
+
 class ErrorFrame(msgspec.Struct, tag_field="type", tag="error", omit_defaults=True, frozen=True):
     """What went wrong with a message of this client."""
 
@@ -166,9 +184,11 @@ class _Key:
 _encode = msgspec.json.Encoder().encode
 _envelope = msgspec.json.Decoder(Envelope)
 _token = msgspec.json.Decoder(TokenFrame)
+_close = msgspec.json.Decoder(CloseFrame)
 _fields = msgspec.json.Decoder(dict[_Key, Raw], dec_hook=lambda _, name: _Key(name))
 _syntax = msgspec.json.Decoder(Raw)
 _FIELD: Final = re.compile(r"at `\$\.([^`]+)`|field `([^`]+)`")
+_LONGEST_CLOSE: Final = 100
 _DIGITS: Final = bytes(ord("0") if chr(byte).isdecimal() and byte < 128 else ord("x") for byte in range(256))
 _TOO_LONG: Final = b"0" * (MAX_DIGITS + 1)
 
@@ -227,6 +247,17 @@ class JSONProtocol:
 
     def encode_welcome(self, client: Client) -> bytes:
         return _encode(WelcomeFrame(client.uuid, client.node))
+
+    def encode_closed(self, code: int, reason: str) -> bytes:
+        return _encode(ClosedFrame(code, reason))
+
+    def decode_close(self, frame: bytes) -> int | None:
+        if len(frame) > _LONGEST_CLOSE or b'"close"' not in frame:
+            return None
+        try:
+            return _close.decode(frame).close
+        except msgspec.DecodeError:
+            return None
 
 
 class RawProtocol:

@@ -28,6 +28,7 @@ class FakeGateway:
         hold: while it is not set, ``receive`` waits: back-pressure.
         refuse: what ``connect`` raises.
         fail: what ``receive`` raises.
+        waiting: how many calls of ``receive`` wait.
     """
 
     def __init__(self, **settings: Any) -> None:
@@ -42,6 +43,7 @@ class FakeGateway:
         self.hold.set()
         self.refuse: Exception | None = None
         self.fail: Exception | None = None
+        self.waiting = 0
 
     def session(
         self,
@@ -69,7 +71,9 @@ class FakeGateway:
         session.opened()
 
     async def receive(self, session: Session, frame: bytes) -> None:
+        self.waiting += 1
         await self.hold.wait()
+        self.waiting -= 1
         if self.fail is not None:
             raise self.fail
         try:

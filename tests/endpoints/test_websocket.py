@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType, WSServerHandshakeError
 
-import endpoints.websocket_connection as connection_module
+import endpoints.link as link_module
 from endpoints.websocket import WebSocketEndpoint
 from gobroke_dist.errors import CouldNotCreateServer, RedisUnavailable
 from gobroke_dist.message import Message
@@ -180,7 +180,7 @@ async def test_e8_who_is_gone_before_its_handshake_is_answered_is_no_error(
 
 
 async def test_what_takes_too_long_to_process_is_given_up(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection_module, "FINISH_TIMEOUT", 0.1)
+    monkeypatch.setattr(link_module, "FINISH_TIMEOUT", 0.1)
     edge = await start()
     _reader, writer = await edge.raw()
     edge.gateway.hold.clear()
@@ -439,7 +439,7 @@ async def deaf(edge: Edge) -> socket.socket:
 
 
 async def test_e4_a_client_that_never_reads_costs_only_itself(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection_module, "CLOSE_TIMEOUT", 0.3)
+    monkeypatch.setattr(link_module, "CLOSE_TIMEOUT", 0.3)
     edge = await start({"outbox_bytes": 100_000})
     others = [await edge.connect(compress=0, max_msg_size=0) for _ in range(100)]
     sock = await deaf(edge)
@@ -521,7 +521,7 @@ async def test_e5_a_removed_client_gets_what_is_queued_and_then_its_code(start: 
 
 
 async def test_a_peer_that_ignores_the_close_is_cut(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection_module, "CLOSE_TIMEOUT", 0.2)
+    monkeypatch.setattr(link_module, "CLOSE_TIMEOUT", 0.2)
     edge = await start()
     _reader, writer = await edge.raw("/ws?client=alice")
     session = await edge.session("alice")

@@ -1,0 +1,67 @@
+"""Clients over TCP."""
+
+from __future__ import annotations
+
+from endpoints.framing import Framing, LengthPrefix
+from endpoints.listening import place, url
+from endpoints.tcp_server import TCPServer
+from gobroke_dist.endpoint import Gateway
+from gobroke_dist.session import FrameProtocol, Session
+from gobroke_dist.wire.frame import JSONProtocol
+
+
+class TCPEndpoint:
+    """A TCP server: the same frames as over WebSocket, for devices and programs that speak no HTTP.
+
+    A client's first frame is its hello, a JSON object with what a WebSocket client has in its address:
+    ``{"client": "ann"}``, or ``{}`` for a new uuid; fields that have no other meaning become its metadata. An empty
+    frame asks whether the other one is there, and a client answers it with an empty frame. With
+    ``Settings.tls_certificate`` the server speaks TLS.
+
+    Args:
+        host: the address to listen on.
+        port: the port; 0 takes a free one, which ``addresses`` tells after the start.
+        framing: how frames are put into the stream: ``LengthPrefix()`` by default, or ``Lines()``.
+        protocol: how clients speak after the hello; the JSON envelope by default.
+
+    Raises:
+        ValueError: the framing can't carry the protocol's frames.
+    """
+
+    def __init__(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 8081,
+        *,
+        framing: Framing | None = None,
+        protocol: FrameProtocol | None = None,
+    ) -> None:
+        self.host = host
+        self.port = port
+        self.framing: Framing = framing or LengthPrefix()
+        self.protocol: FrameProtocol = protocol or JSONProtocol()
+        self._server: TCPServer | None = None
+        self._addresses: tuple[str, ...] = ()
+        if self.protocol.binary and not self.framing.binary:
+            raise ValueError(f"the frames of protocol {self.protocol.name!r} may hold any bytes: use LengthPrefix()")
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        return self._addresses
+
+    async def start(self, gateway: Gateway) -> None:
+        host, port = place(gateway.settings, self.host, self.port)
+        server = TCPServer(gateway, self.framing, self.protocol)
+        actual = await server.start(host, port)
+        self._server = server
+        scheme = "tcp" if gateway.settings.tls_certificate is None else "tls"
+        self._addresses = (url(scheme, host, actual),)
+
+    async def stop(self) -> None:
+        if self._server is not None:
+            await self._server.stop()
+            self._server = None
+
+    async def close(self, session: Session) -> None:
+        if self._server is not None:
+            await self._server.close(session)

@@ -1,0 +1,363 @@
+"""What every endpoint does alike, whatever it speaks (contract E1): over real nodes, a real Redis and real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+
+import endpoints.link as link_module
+from endpoints import TCPEndpoint, WebSocketEndpoint
+from gobroke_dist import Broke, ClientDoesNotExist, CloseCode, Endpoint, LogicBase, Message, Settings
+from gobroke_dist.node import Node
+from gobroke_dist.roles import edge
+from gobroke_dist.session import Session
+from tests.endpoints.ways import Visitor, Way, ways
+from tests.eventually import eventually
+
+
+class Echo(LogicBase):
+    async def run_logic(self, message: Message) -> None:
+        await self.send_message(Message(to_client=message.from_client, message_raw=message.message_raw))
+
+
+class House:
+    """One edge with one kind of endpoint, or several; and clients of it."""
+
+    def __init__(self, broke: Broke, node: Node, stack: AsyncExitStack, ways: dict[Endpoint, Way]) -> None:
+        self.broke = broke
+        self.node = node
+        self._stack = stack
+        self._ways = ways
+
+    async def visitor(self, client: str, at: int = 0, **hello: Any) -> tuple[Visitor, dict[str, Any]]:
+        """A client that was let in, and its welcome."""
+        made = await self.stranger(client, at, **hello)
+        welcome = await made.receive()
+        assert welcome["type"] == "welcome", welcome
+        return made, welcome
+
+    async def stranger(self, client: str, at: int = 0, **hello: Any) -> Visitor:
+        """One that has only said hello, to the endpoint of this number."""
+        endpoint = self.broke.endpoints[at]
+        return await self._ways[endpoint].connect(endpoint, self._stack, client=client, **hello)
+
+    def session(self, uuid: str) -> Session:
+        session = self.node.runtime.hub.get(uuid)
+        assert session is not None, f"{uuid} is not here"
+        return session
+
+    async def gone(self, uuid: str, within: float = 5) -> None:
+        await eventually(lambda: uuid not in self.node.runtime.hub, within)
+
+    async def send(self, to: str, data: Any) -> None:
+        await self.broke.send_message(Message(to_client=to, message_raw=json.dumps(data)))
+
+
+class Street:
+    """Starts edges."""
+
+    def __init__(self, settings: Settings, way: Way, stack: AsyncExitStack) -> None:
+        self.settings = settings
+        self.way = way
+        self._stack = stack
+
+    async def house(self, *more: Way, **changes: Any) -> House:
+        """An edge with an endpoint of this way, and of those given besides."""
+        ways = {way.endpoint(): way for way in (self.way, *more)}
+        broke = Broke(list(ways), settings=self.settings.model_copy(update={**self.way.settings, **changes}))
+        broke.add_logic(Echo())
+        node = await self._stack.enter_async_context(edge(broke))
+        broke._operations = node.runtime.operations
+        stack = await self._stack.enter_async_context(AsyncExitStack())
+        return House(broke, node, stack, ways)
+
+
+@pytest.fixture
+def settings(redis_url: str, prefix: str) -> Settings:
+    return Settings(
+        redis_url=redis_url, prefix=prefix, drain_timeout=5, node_lease=1.5, recovery_window=20, max_messages=0
+    )
+
+
+@pytest.fixture(scope="session")
+def all_ways(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Way]:
+    return ways(tmp_path_factory.mktemp("identity"))
+
+
+@pytest.fixture(params=["websocket", "websocket-tls", "tcp", "tcp-lines", "tcp-tls"])
+async def street(request: pytest.FixtureRequest, settings: Settings, all_ways: dict[str, Way]) -> AsyncIterator[Street]:
+    """Of each endpoint whose clients send bytes."""
+    async with AsyncExitStack() as stack:
+        yield Street(settings, all_ways[request.param], stack)
+
+
+@pytest.fixture(params=["websocket", "websocket-tls", "tcp", "tcp-lines", "tcp-tls", "stub"])
+async def any_street(
+    request: pytest.FixtureRequest, settings: Settings, all_ways: dict[str, Way]
+) -> AsyncIterator[Street]:
+    """Of each endpoint."""
+    async with AsyncExitStack() as stack:
+        yield Street(settings, all_ways[request.param], stack)
+
+
+# --- coming in, and being heard ----------------------------------------------
+
+
+async def test_e1_a_client_is_welcomed_with_its_name_and_known_by_what_it_says_of_itself(any_street: Street) -> None:
+    house = await any_street.house()
+    _, welcome = await house.visitor("ann", room="blue")
+    assert welcome == {"type": "welcome", "client": "ann", "node": house.node.runtime.node}
+    assert (await house.broke.get_client("ann")).metadata == {"room": "blue"}
+
+
+async def test_e1_a_logic_hears_a_client_and_answers_it(any_street: Street) -> None:
+    house = await any_street.house()
+    ann, _ = await house.visitor("ann")
+    await ann.send({"to_logic": "echo", "data": {"n": [1, "é", None]}})
+    assert await ann.data() == {"n": [1, "é", None]}
+
+
+async def test_e1_clients_reach_each_other(any_street: Street) -> None:
+    house = await any_street.house()
+    (ann, _), (ben, _) = await house.visitor("ann"), await house.visitor("ben")
+    await ann.send({"to_client": ["ben", "ann"], "data": "hello"})
+    assert [await ben.data(), await ann.data()] == ["hello", "hello"]
+
+
+async def test_r5_frames_keep_their_order_both_ways(any_street: Street) -> None:
+    house = await any_street.house()
+    (ann, _), (ben, _) = await house.visitor("ann"), await house.visitor("ben")
+    for n in range(300):
+        await ann.send({"to_client": "ben", "data": n})
+    assert [await ben.data() for _ in range(300)] == list(range(300))
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536, 900_000])
+async def test_e1_frames_of_every_length_pass_both_ways(street: Street, size: int) -> None:
+    house = await street.house()
+    ann, _ = await house.visitor("ann")
+    await ann.send({"to_logic": "echo", "data": "x" * size})
+    assert await ann.data() == "x" * size
+
+
+async def test_e1_a_payload_with_line_ends_arrives_as_the_same_json(street: Street) -> None:
+    house = await street.house()
+    ann, _ = await house.visitor("ann")
+    await house.broke.send_message(Message(to_client="ann", message_raw=b'{\n "a": "x\\ny",\r\n\n "b": [1,\n2]}'))
+    assert await ann.data() == {"a": "x\ny", "b": [1, 2]}
+
+
+# --- what is wrong -----------------------------------------------------------
+
+
+async def test_r6_an_error_comes_back_and_the_connection_lives(any_street: Street) -> None:
+    house = await any_street.house()
+    ann, _ = await house.visitor("ann")
+    await ann.send({"to_logic": "nobody", "data": 1, "uuid": "m1"})
+    error = await ann.receive()
+    assert (error["type"], error["code"]) == ("error", "logic_does_not_exist")
+    await ann.send({"to_logic": "echo", "data": 2})
+    assert await ann.data() == 2
+
+
+@pytest.mark.parametrize("bad", [b"[" * 50_000, b"x", b'{"to_logic":"echo","data":NaN}', b'{"data":1}', b"{}"])
+async def test_e8_a_bad_frame_gets_an_error_and_the_connection_lives(street: Street, bad: bytes) -> None:
+    house = await street.house()
+    ann, _ = await house.visitor("ann")
+    await ann.send(bad)
+    error = await ann.receive()
+    assert (error["type"], error["code"]) == ("error", "frame_invalid")
+    await ann.send({"to_logic": "echo", "data": 2})
+    assert await ann.data() == 2
+
+
+async def test_e3_e5_a_frame_that_is_too_large_ends_the_connection_with_its_code(street: Street) -> None:
+    house = await street.house(max_frame=1000)
+    (ann, _), (ben, _) = await house.visitor("ann"), await house.visitor("ben")
+    fits = {"to_logic": "echo", "data": "x" * (1000 - len(json.dumps({"to_logic": "echo", "data": ""})))}
+    await ann.send(fits)
+    assert await ann.data() == fits["data"]
+    await ann.send(b"x" * 1001)
+    assert await ann.closed() == CloseCode.TOO_BIG
+    await house.gone("ann")
+    await ben.send({"to_logic": "echo", "data": 1})
+    assert await ben.data() == 1
+
+
+async def test_e5_a_frame_that_is_no_text_ends_the_connection_with_its_code(street: Street) -> None:
+    house = await street.house()
+    ann, _ = await house.visitor("ann")
+    await ann.send(b'{"to_logic":"echo","data":"\xff"}')
+    assert await ann.closed() == CloseCode.INVALID_TEXT
+    await house.gone("ann")
+
+
+# --- once in the cluster -----------------------------------------------------
+
+
+async def test_c2_e5_the_second_connection_of_a_client_is_refused_with_its_code(any_street: Street) -> None:
+    house = await any_street.house()
+    ann, _ = await house.visitor("ann")
+    again = await house.stranger("ann")
+    assert await again.closed() == CloseCode.ALREADY_CONNECTED
+    await house.send("ann", 1)
+    assert await ann.data() == 1
+
+
+async def test_c2_e5_or_it_takes_the_place_of_the_first_which_is_told(street: Street) -> None:
+    house = await street.house(duplicate_clients="replace")
+    ann, _ = await house.visitor("ann")
+    again, _ = await house.visitor("ann")
+    assert await ann.closed() == CloseCode.REPLACED
+    await house.send("ann", 1)
+    assert await again.data() == 1
+
+
+# --- being sent away ---------------------------------------------------------
+
+
+async def test_c5_e5_a_removed_client_gets_what_is_queued_and_then_its_code(any_street: Street) -> None:
+    house = await any_street.house()
+    ann, _ = await house.visitor("ann")
+    await house.send("ann", "last words")
+    removing = house.broke.remove_client("ann")
+    assert await ann.data() == "last words"
+    assert await ann.closed() == CloseCode.REMOVED
+    await asyncio.wait_for(removing, 5)
+    await house.gone("ann")
+
+
+async def test_e5_e7_a_node_that_stops_tells_every_client(any_street: Street) -> None:
+    house = await any_street.house()
+    visitors = [(await house.visitor(f"client-{n}"))[0] for n in range(20)]
+    stopping = asyncio.create_task(house.node.stop())
+    codes = await asyncio.gather(*(visitor.closed() for visitor in visitors))
+    await asyncio.wait_for(stopping, 5)
+    assert set(codes) == {CloseCode.GOING_AWAY}
+    assert len(house.node.runtime.hub) == 0
+
+
+# --- who reads too slowly, or is not there any more ----------------------------
+
+
+async def test_e4_e5_a_slow_client_is_closed_with_its_code_and_costs_nobody_else_anything(
+    any_street: Street, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link_module, "CLOSE_TIMEOUT", 0.5)
+    house = await any_street.house(outbox_bytes=100_000, channel_size=10)
+    (slow, _), (ann, _) = await house.visitor("slow"), await house.visitor("ann")
+    slow.stop_reading()
+    session = house.session("slow")
+    payload = "x" * 50_000
+    for _ in range(1000):
+        await house.broke.send_message(Message(to_all=True, message_raw=json.dumps(payload)))
+        assert (await ann.receive(within=1))["data"] == payload
+        if session.close_code is not None:
+            break
+    assert session.close_code is CloseCode.SLOW_CONSUMER
+    assert session.pending == 0
+    await house.gone("slow", within=2)
+    await ann.send({"to_logic": "echo", "data": 1})
+    assert await ann.data() == 1
+
+
+async def test_e6_a_dead_peer_is_found_within_ping_and_timeout(street: Street) -> None:
+    house = await street.house(ping_interval=0.3, ping_timeout=0.3)
+    (dead, _), (ann, _) = await house.visitor("dead"), await house.visitor("ann")
+    reading = asyncio.create_task(ann.receive(within=5))
+    dead.stop_reading()
+    session = house.session("dead")
+    await eventually(lambda: session.close_code is not None, within=0.3 + 0.3 + 0.3)
+    assert session.close_code is CloseCode.PING_TIMEOUT
+    await house.gone("dead")
+    await asyncio.sleep(0.7)  # more than both together, in which only signs of life go to and fro
+    await house.send("ann", 1)
+    assert (await reading)["data"] == 1
+
+
+# --- going, and coming back --------------------------------------------------
+
+
+async def test_c7_who_lost_its_connection_gets_what_was_sent_meanwhile_on_any_node(street: Street) -> None:
+    one, two = await street.house(), await street.house()
+    ann, welcome = await one.visitor("ann", recover=True)
+    assert welcome["recovered"] is False
+    await one.send("ann", 1)
+    frame = await ann.receive()
+    assert frame["data"] == 1
+    ann.drop()
+    await one.gone("ann")
+    await one.send("ann", 2)
+    await two.send("ann", 3)
+    ann, welcome = await two.visitor("ann", session=welcome["session"], offset=frame["offset"])
+    assert (welcome["recovered"], welcome["node"]) == (True, two.node.runtime.node)
+    assert [await ann.data(), await ann.data()] == [2, 3]
+    await one.send("ann", 4)
+    assert await ann.data() == 4
+
+
+async def test_c7_who_shows_a_wrong_token_is_told_plainly_and_gets_nothing_of_it(street: Street) -> None:
+    house = await street.house()
+    ann, welcome = await house.visitor("ann", recover=True)
+    ann.drop()
+    await house.gone("ann")
+    await house.send("ann", 1)
+    ann, again = await house.visitor("ann", session="not.it", offset=welcome["offset"])
+    assert again["recovered"] is False
+    assert again["session"] != welcome["session"]
+    await house.send("ann", 2)
+    assert await ann.data() == 2
+
+
+async def test_c7_who_has_said_goodbye_is_not_waited_for(street: Street) -> None:
+    house = await street.house()
+    ann, _ = await house.visitor("ann", recover=True)
+    await ann.leave()
+    await house.gone("ann")
+    await eventually(lambda: _is_nobody(house, "ann"))
+
+
+async def _is_nobody(house: House, uuid: str) -> bool:
+    try:
+        await house.send(uuid, 1)
+    except ClientDoesNotExist:
+        return True
+    return False
+
+
+# --- several at once ---------------------------------------------------------
+
+
+async def test_e1_one_application_has_several_endpoints_and_clients_meet(
+    settings: Settings, all_ways: dict[str, Way]
+) -> None:
+    """A client is the same wherever it comes in: on WebSocket, on TCP and as a stub, and once among all of them."""
+    async with AsyncExitStack() as stack:
+        street = Street(settings, all_ways["websocket"], stack)
+        house = await street.house(all_ways["tcp"], all_ways["tcp-lines"], all_ways["stub"])
+        assert [type(endpoint) for endpoint in house.broke.endpoints[:2]] == [WebSocketEndpoint, TCPEndpoint]
+        assert len({address.split(":")[0] for address in house.node.addresses}) == 3
+        people = {f"at-{at}": (await house.visitor(f"at-{at}", at))[0] for at in range(4)}
+        for name, visitor in people.items():
+            await visitor.send({"to_client": list(people), "data": f"from {name}"})
+            assert {await one.data() for one in people.values()} == {f"from {name}"}
+        again = await house.stranger("at-0", 1)
+        assert await again.closed() == CloseCode.ALREADY_CONNECTED
+
+
+async def test_c7_who_comes_by_websocket_comes_back_by_tcp(settings: Settings, all_ways: dict[str, Way]) -> None:
+    """A session is the client's, not its socket's."""
+    async with AsyncExitStack() as stack:
+        house = await Street(settings, all_ways["websocket"], stack).house(all_ways["tcp"])
+        ann, welcome = await house.visitor("ann", 0, recover=True)
+        ann.drop()
+        await house.gone("ann")
+        await house.send("ann", 1)
+        ann, welcome = await house.visitor("ann", 1, session=welcome["session"], offset=welcome["offset"])
+        assert welcome["recovered"] is True
+        assert await ann.data() == 1

@@ -1,0 +1,271 @@
+"""The ways to reach an edge, each with a client that speaks it: what the conformance suite runs over."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any, cast
+
+import trustme
+from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType
+
+from endpoints import LengthPrefix, Lines, StubEndpoint, TCPEndpoint, WebSocketEndpoint
+from gobroke_dist import Client, ClientAlreadyExists, CloseCode, Endpoint
+from tests.endpoints.tcp_client import Framing, TCPClient
+from tests.eventually import eventually
+
+Frame = dict[str, Any]
+
+
+class Visitor(ABC):
+    """One client on one connection."""
+
+    @abstractmethod
+    async def send(self, frame: bytes | Frame) -> None:
+        """Send a frame of text."""
+
+    @abstractmethod
+    async def receive(self, within: float = 5) -> Frame:
+        """The next frame; signs of life are answered while it waits."""
+
+    @abstractmethod
+    async def closed(self, within: float = 5) -> int | None:
+        """The code with which the node ends the connection, past any frames before it."""
+
+    @abstractmethod
+    def stop_reading(self) -> None:
+        """Read nothing more, and so answer nothing."""
+
+    @abstractmethod
+    def drop(self) -> None:
+        """Lose the connection, without a goodbye."""
+
+    @abstractmethod
+    async def leave(self) -> None:
+        """Say goodbye."""
+
+    async def data(self) -> Any:
+        """The payload of the next frame, which is a message."""
+        frame = await self.receive()
+        assert frame["type"] == "message", frame
+        return frame["data"]
+
+
+class Way(ABC):
+    """One kind of endpoint."""
+
+    settings: Mapping[str, Any] = {}  # of a node for this way
+
+    @abstractmethod
+    def endpoint(self) -> Endpoint:
+        """One that listens on a free port."""
+
+    @abstractmethod
+    async def connect(self, endpoint: Endpoint, stack: AsyncExitStack, **hello: Any) -> Visitor:
+        """A new connection; nothing was read from it yet."""
+
+
+class Identity:
+    """A certificate for this host.
+
+    Attributes:
+        settings: of a node that shows it.
+        trusting: for a client that believes who made it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        authority = trustme.CA()
+        made = authority.issue_cert("localhost")
+        certificate, key = folder / "certificate.pem", folder / "key.pem"
+        made.private_key_pem.write_to_path(key)
+        certificate.write_bytes(b"".join(part.bytes() for part in made.cert_chain_pems))
+        self.settings = {"tls_certificate": certificate, "tls_key": key}
+        self.trusting = ssl.create_default_context()
+        authority.configure_trust(self.trusting)
+
+
+# --- WebSocket ---------------------------------------------------------------
+
+
+class WebSocketVisitor(Visitor):
+    def __init__(self, socket: ClientWebSocketResponse) -> None:
+        self.socket = socket
+
+    async def send(self, frame: bytes | Frame) -> None:
+        raw = frame if isinstance(frame, bytes) else json.dumps(frame).encode()
+        await self.socket.send_frame(raw, WSMsgType.TEXT)
+
+    async def receive(self, within: float = 5) -> Frame:
+        return cast(Frame, await self.socket.receive_json(timeout=within))
+
+    async def closed(self, within: float = 5) -> int | None:
+        async with asyncio.timeout(within):
+            while (await self.socket.receive()).type not in (WSMsgType.CLOSE, WSMsgType.CLOSED, WSMsgType.ERROR):
+                pass
+        return self.socket.close_code
+
+    def stop_reading(self) -> None:
+        self._transport.pause_reading()
+
+    def drop(self) -> None:
+        self._transport.abort()
+
+    async def leave(self) -> None:
+        await self.socket.close()
+
+    @property
+    def _transport(self) -> asyncio.Transport:
+        connection = self.socket._response.connection
+        assert connection is not None
+        assert connection.transport is not None
+        return connection.transport
+
+
+class WebSocketWay(Way):
+    def __init__(self, tls: Identity | None = None) -> None:
+        self._tls = tls
+        self.settings = {} if tls is None else tls.settings
+
+    def endpoint(self) -> Endpoint:
+        return WebSocketEndpoint(port=0)
+
+    async def connect(self, endpoint: Endpoint, stack: AsyncExitStack, **hello: Any) -> Visitor:
+        http = await stack.enter_async_context(ClientSession())
+        query = {name: str(int(value) if value is True else value) for name, value in hello.items()}
+        socket = await http.ws_connect(
+            endpoint.addresses[0],
+            params=query,
+            max_msg_size=0,
+            compress=0,
+            ssl=True if self._tls is None else self._tls.trusting,
+            server_hostname=None if self._tls is None else "localhost",
+        )
+        stack.push_async_callback(socket.close)
+        return WebSocketVisitor(socket)
+
+
+# --- TCP ---------------------------------------------------------------------
+
+
+class TCPVisitor(Visitor):
+    def __init__(self, client: TCPClient) -> None:
+        self.client = client
+
+    async def send(self, frame: bytes | Frame) -> None:
+        self.client.send(frame)
+        await self.client.writer.drain()
+
+    async def receive(self, within: float = 5) -> Frame:
+        frame = await self.client.receive(within)
+        assert frame is not None, "the connection has ended"
+        return frame
+
+    async def closed(self, within: float = 5) -> int | None:
+        return await self.client.closed(within)
+
+    def stop_reading(self) -> None:
+        self.client.writer.transport.pause_reading()
+
+    def drop(self) -> None:
+        self.client.abort()
+
+    async def leave(self) -> None:
+        self.client.send({"close": 1000})
+        assert await self.client.closed() == CloseCode.NORMAL
+
+
+class TCPWay(Way):
+    def __init__(self, framing: Framing = "length", tls: Identity | None = None) -> None:
+        self._framing = framing
+        self._tls = tls
+        self.settings = {} if tls is None else tls.settings
+
+    def endpoint(self) -> Endpoint:
+        return TCPEndpoint(port=0, framing=Lines() if self._framing == "lines" else LengthPrefix())
+
+    async def connect(self, endpoint: Endpoint, stack: AsyncExitStack, **hello: Any) -> Visitor:
+        client = await TCPClient.open(endpoint.addresses[0], self._framing, self._tls.trusting if self._tls else None)
+        stack.callback(client.abort)
+        client.send(hello)
+        return TCPVisitor(client)
+
+
+# --- the stub ----------------------------------------------------------------
+
+
+class StubVisitor(Visitor):
+    """A client of the stub has messages rather than frames; its welcome is that it is connected."""
+
+    def __init__(self, stub: StubEndpoint, client: Client, refused: int | None) -> None:
+        self._stub = stub
+        self._client = client
+        self._refused = refused
+        self._welcomed = False
+        self._errors = 0
+
+    async def send(self, frame: bytes | Frame) -> None:
+        assert isinstance(frame, dict)
+        await self._stub.simulate_client_message(
+            self._client,
+            frame.get("to_client", ()),
+            json.dumps(frame["data"]),
+            to_logic=frame.get("to_logic", ()),
+            uuid=frame.get("uuid"),
+        )
+
+    async def receive(self, within: float = 5) -> Frame:
+        if not self._welcomed:
+            self._welcomed = True
+            return {"type": "welcome", "client": self._client.uuid, "node": self._client.node}
+        errors = self._stub.errors(self._client)
+        if len(errors) > self._errors:
+            self._errors += 1
+            return {"type": "error", "code": errors[self._errors - 1].code}
+        message = await self._stub.next_message(self._client, within)
+        return {"type": "message", "data": json.loads(message.message_raw)}
+
+    async def closed(self, within: float = 5) -> int | None:
+        return self._refused or await eventually(lambda: self._stub.close_code(self._client), within)
+
+    def stop_reading(self) -> None:
+        pass  # it reads what it is asked for
+
+    def drop(self) -> None:
+        raise NotImplementedError("the stub has no connection to lose")
+
+    async def leave(self) -> None:
+        await self._stub.simulate_client_disconnection(self._client)
+
+
+class StubWay(Way):
+    def endpoint(self) -> Endpoint:
+        return StubEndpoint()
+
+    async def connect(self, endpoint: Endpoint, stack: AsyncExitStack, **hello: Any) -> Visitor:
+        assert isinstance(endpoint, StubEndpoint)
+        client = Client(uuid=hello.pop("client"))
+        client.metadata.update(hello)
+        refused = None
+        try:
+            await endpoint.simulate_client_connection(client)
+        except ClientAlreadyExists:
+            refused = CloseCode.ALREADY_CONNECTED
+        return StubVisitor(endpoint, client, refused)
+
+
+def ways(folder: Path) -> dict[str, Way]:
+    """All of them by name; the certificate of those with TLS is kept in a folder."""
+    identity = Identity(folder)
+    return {
+        "websocket": WebSocketWay(),
+        "websocket-tls": WebSocketWay(identity),
+        "tcp": TCPWay(),
+        "tcp-lines": TCPWay("lines"),
+        "tcp-tls": TCPWay(tls=identity),
+        "stub": StubWay(),
+    }
