@@ -195,15 +195,16 @@ class WebSocketServer:
             return web.Response(status=400, text="Sec-WebSocket-Key must be 16 bytes in base64\n")
         connection = Connection(self._gateway, self._options.protocol, hello, request, request.transport)
         cast(EdgeProtocol, request.protocol).connection = connection
-        return await self._run(connection)
-
-    async def _run(self, connection: Connection) -> web.StreamResponse:
         with self._links.holding(connection):
-            try:
-                await connection.run()
-            except ConnectionResetError:  # it was gone before it was let in
-                return web.Response(status=400)  # of a WebSocketResponse aiohttp would log a stack
-        return connection.socket
+            return await _served(connection)
+
+
+async def _served(connection: Connection) -> web.StreamResponse:
+    try:
+        await connection.run()
+    except ConnectionResetError:  # it was gone before it was let in; aiohttp takes that well from other answers only
+        return web.Response(status=400)
+    return connection.socket
 
 
 def _come_later(full: TooManyConnections) -> web.Response:

@@ -1,6 +1,7 @@
-"""An edge as ``gobroke edge`` runs it, set up by the environment: ``python -m tests.chaos.cluster.edge SOCKET``.
+"""An edge as ``gobroke edge`` runs it, set up by the environment: ``python -m tests.chaos.cluster.edge SOCKET PORT``.
 
-Over the socket it tells what it counts and lists. A guard is taken out if the environment says so.
+It takes TCP at the port. Over the socket it tells what it counts and lists. If the environment says so, a guard is taken
+out.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import json
 import sys
 from pathlib import Path
 
-from endpoints import WebSocketEndpoint
+from endpoints import TCPEndpoint, WebSocketEndpoint
 from gobroke_dist import Broke, LogicBase, LogicType, Message, logs
 from gobroke_dist.errors import BrokeError
 from gobroke_dist.node import Node
@@ -63,7 +64,7 @@ class Telling:
 
 async def main(socket: Path) -> None:
     """Run until SIGTERM."""
-    broke = Broke(WebSocketEndpoint())
+    broke = Broke([WebSocketEndpoint(), TCPEndpoint(port=int(sys.argv[2]))])
     broke.add_logic(Relay())
     logs.configure(broke.settings, role="edge")
     async with edge(broke) as node:

@@ -28,6 +28,10 @@ def outcome(*violations: Violation, scenario: Scenario = SCENARIO, **changes: An
     steps = [Done(step, Span(1.0, 4.0), 0.5, Counter(), Counter({1006: 10})) for step in scenario.plan.steps]
     given = {
         **{"steps": steps, "gone_after": [4.9, 6.2], "outcomes": Counter(accepted=300, redis_unavailable=9)},
-        **{"memory": [Memory("edge 0, process 1", (70_000, 72_000))], "wires": ("websocket",), "redis_version": "7.0"},
+        **{
+            "memory": [Memory("edge 0, process 1", (70_000, 72_000))],
+            "wires": ("websocket", "tcp"),
+            "redis_version": "7.0",
+        },
     }
     return Outcome(scenario=scenario, violations=list(violations), facts=facts, **{**given, **changes})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tests.chaos.cluster.run import Outcome
-from tests.chaos.cluster.schedule import CUTS, KINDS, Step
+from tests.chaos.cluster.schedule import KINDS, Step
 from tests.chaos.cluster.wires import BROKEN
 from tests.chaos.proof import Proof
 
@@ -34,12 +34,14 @@ def _evidence(what: str, steps: list[Step], outcome: Outcome) -> dict[str, int]:
     subscribed, read, back = counted("bus_reconnects"), counted("bus_caught_up"), counted("recovered")
     broken = sum(done.ends[BROKEN] for done in outcome.steps if done.step.what == what)
     frozen = sum(facts[f"redis frozen for {step.seconds:g} s"] for step in steps)
-    cut = {"bytes swallowed": counted("bytes swallowed"), "read from logs later": read}
+    cut = {"bytes swallowed": counted("bytes swallowed")}
     return {
         "drop": {"dropped": facts["connections dropped"], "let back": back},
         "kill": {"kills": facts["kill"], "clients' connections broken": broken, "let back": back},
-        "freeze": {"lost its lease": counted("lease_lost"), "read from logs later": read},
-        **dict.fromkeys(CUTS, cut),
+        "freeze": {"lost its lease": counted("lease_lost"), "clients let back elsewhere": back},
+        "cut both": {**cut, "read from logs later": read},
+        "cut replies": {**cut, "read from logs later": read},
+        "cut requests": {**cut, "lost its lease": counted("lease_lost")},
         "redis freeze": {
             "kept a command waiting": frozen,
             "leases lost": counted("lease_lost"),

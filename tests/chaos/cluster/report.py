@@ -98,7 +98,7 @@ def _conditions(report: Report, main: Outcome) -> str:
         ("command", f"`python -m tests.chaos {report.arguments}`".replace(" `", "`")),
         ("seed", seed),
         ("clients", f"{load.clients} over {' and '.join(main.wires)}; {senders} every {load.loud[1]:g} s"),
-        ("deployment", "3 edges with default settings, each with a proxy between it and Redis"),
+        ("deployment", "3 edges, default settings but for clients per address; a proxy between each and Redis"),
         ("version", f"gobroke_dist {__version__}, Redis {main.redis_version}, Python {platform.python_version()}"),
         ("machine", f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}"),
         ("date", datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")),

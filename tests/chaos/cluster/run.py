@@ -219,7 +219,7 @@ class _Run:
             await self._faults.inflict(step)
             recovered = await self._settled(time.monotonic())
             span = Span(began, time.monotonic())
-            counted = Counter(await self._counts()) - before
+            counted = _since(before, await self._counts())
             self._outcome.steps.append(Done(step, span, recovered, counted, self._ledger.ends(span)))
             self._measure()
             self._tell(number, len(steps), self._outcome.steps[-1])
@@ -261,12 +261,9 @@ class _Run:
 
     # --- what is seen ----------------------------------------------------------------
 
-    async def _counts(self) -> Counter[str]:
-        """Of all edges together. An edge that was started anew has begun anew: so what is missing is not counted."""
-        total: Counter[str] = Counter()
-        for edge in self._stage.edges:
-            total.update(await edge.counts())
-        return total
+    async def _counts(self) -> dict[int, Counter[str]]:
+        """What each edge has counted, by process: one that was started anew has begun anew."""
+        return {edge.program.pid: await edge.counts() for edge in self._stage.edges}
 
     def _measure(self) -> None:
         for edge in self._stage.edges:
@@ -339,3 +336,10 @@ class _Run:
             last = said[said.rindex(_UNEXPECTED) :].splitlines()
             text = f"{crashes} times, such as {last[-1] if len(last) < 60 else last[1]}"
             self._outcome.violations.append(Violation(Kind.CRASHED, f"edge {edge.place}", text))
+
+
+def _since(before: dict[int, Counter[str]], after: dict[int, Counter[str]]) -> Counter[str]:
+    total: Counter[str] = Counter()
+    for process, counts in after.items():
+        total.update(counts - before.get(process, Counter()))
+    return total

@@ -20,6 +20,7 @@ from tests.bench.cluster.stage import open_files
 from tests.chaos.cluster.control import order, order_for
 from tests.chaos.cluster.events import Event
 from tests.chaos.cluster.sabotage import VARIABLE
+from tests.chaos.cluster.wires import WIRES
 from tests.chaos.servers import RedisServer
 from tests.topologies.servers import HOST, SENTINEL_PASSWORD, Watched, free_port
 
@@ -40,17 +41,17 @@ class Edge:
         sabotage: the guard that is taken out; empty: none.
 
     Attributes:
-        port: where clients reach it.
+        ports: where clients reach it, by wire.
         program: the process; another one after each start.
     """
 
     def __init__(self, place: int, folder: Path, settings: Settings, proxy: Proxy | None, sabotage: str) -> None:
         self.place = place
-        self.port = free_port()
+        self.ports = {wire: free_port() for wire in WIRES}
         self.proxy = proxy
         self.program: Program
         self._socket = folder / f"edge-{place}.sock"
-        own = {"host": HOST, "port": self.port, "node_id": f"edge-{place}"}
+        own = {"host": HOST, "port": self.ports["websocket"], "node_id": f"edge-{place}"}
         if proxy is not None:
             own["redis_url"] = proxy.url
         self._environment = {**as_environment(settings.model_copy(update=own)), VARIABLE: sabotage}
@@ -59,7 +60,7 @@ class Edge:
 
     async def start(self) -> None:
         """Start it, and wait until it is ready."""
-        command = [sys.executable, "-m", "tests.chaos.cluster.edge", str(self._socket)]
+        command = [sys.executable, "-m", "tests.chaos.cluster.edge", str(self._socket), str(self.ports["tcp"])]
         self.program = await Program(command, environment=self._environment).__aenter__()
         await self.program.until("the edge is ready", timeout=_STARTING)
 
@@ -78,7 +79,7 @@ class Edge:
         """Whether ``/readyz`` says so."""
         with contextlib.suppress(OSError, TimeoutError):
             async with asyncio.timeout(2):
-                reader, writer = await asyncio.open_connection(HOST, self.port)
+                reader, writer = await asyncio.open_connection(HOST, self.ports["websocket"])
                 with contextlib.closing(writer):
                     writer.write(b"GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
                     return b" 200 " in await reader.readline()
@@ -136,7 +137,7 @@ class Stage:
         for number, name in enumerate(self.people):
             home = number // len(self.wires) % len(self.edges)
             shares[number % len(shares)][name] = (self.wires[number % len(self.wires)], home)
-        ports = {wire: [self._port(edge, wire) for edge in self.edges] for wire in self.wires}
+        ports = {wire: [edge.ports[wire] for edge in self.edges] for wire in self.wires}
         await asyncio.gather(
             *(
                 order(crowd, "gather", within=_GATHERING, people=share, ports=ports, seed=f"{self._seed}/{number}")
@@ -174,10 +175,6 @@ class Stage:
             turned_away |= one["turned_away"]
         return places, turned_away
 
-    def _port(self, edge: Edge, wire: str) -> int:
-        assert wire == "websocket"
-        return edge.port
-
 
 @asynccontextmanager
 async def staged(
@@ -189,7 +186,7 @@ async def staged(
     sentinels: bool = False,
     sabotage: str = "",
     program: str | None = None,
-    wires: Sequence[str] = ("websocket",),
+    wires: Sequence[str] = tuple(WIRES),
 ) -> AsyncIterator[Stage]:
     """Start everything but the clients, and end it with the block.
 
@@ -205,7 +202,8 @@ async def staged(
     """
     open_files(2 * len(people))
     async with AsyncExitStack() as stack:
-        settings = Settings(prefix="chaos", log_level="warning")
+        # All clients come from one address here.
+        settings = Settings(prefix="chaos", log_level="warning", max_connections_per_address=0)
         made = Stage(people, wires, seed)
         if sentinels:
             made.watched = Watched(folder)

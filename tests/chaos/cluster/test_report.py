@@ -92,7 +92,7 @@ def test_what_an_edge_holds_may_grow_by_a_quarter_and_a_little(held: tuple[int, 
 
 def test_the_page_says_how_to_run_it_again() -> None:
     text = page(report())
-    for words in ("`python -m tests.chaos --seed 1`", "30 over websocket; 10 of them send", "Redis 7.0"):
+    for words in ("`python -m tests.chaos --seed 1`", "30 over websocket and tcp; 10 of them send", "Redis 7.0"):
         assert words in text
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import struct
 from abc import ABC, abstractmethod
@@ -13,6 +14,8 @@ from tests.bench.cluster.load.frames import CLOSE, PING, PONG, TEXT, masked, spl
 BROKEN = 1006
 """The code of a connection that ended without one (RFC 6455, section 7.1.5)."""
 
+_LENGTH_BYTES = 4
+_CLOSED = b'{"type":"closed"'
 _NO_LINGER = struct.pack("ii", 1, 0)
 
 
@@ -148,4 +151,35 @@ class WebSocketWire(Wire):
             self.end(int.from_bytes(payload[:2], "big") if payload else BROKEN)
 
 
-WIRES: dict[str, type[Wire]] = {"websocket": WebSocketWire}
+class TCPWire(Wire):
+    """Each object behind its length."""
+
+    def greet(self) -> None:
+        client, recover, token, offset = self._hello
+        showing = {"session": token, "offset": offset} if token else {"recover": recover}
+        self.send(json.dumps({"client": client, **showing}).encode())
+
+    def send(self, payload: bytes) -> None:
+        self.write(len(payload).to_bytes(_LENGTH_BYTES, "big") + payload)
+
+    def data_received(self, data: bytes) -> None:
+        data = self._rest + data if self._rest else data
+        at = 0
+        while (start := at + _LENGTH_BYTES) <= len(data):
+            end = start + int.from_bytes(data[at:start], "big")
+            if end > len(data):
+                break
+            self._take(data[start:end])
+            at = end
+        self._rest = data[at:]
+
+    def _take(self, payload: bytes) -> None:
+        if not payload:
+            self.send(b"")  # it wants to know whether somebody is there
+        elif payload.startswith(_CLOSED):
+            self.end(int(json.loads(payload)["code"]))
+        else:
+            self._owner.frame(self, payload)
+
+
+WIRES: dict[str, type[Wire]] = {"websocket": WebSocketWire, "tcp": TCPWire}
