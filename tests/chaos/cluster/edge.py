@@ -1,7 +1,7 @@
 """An edge as ``gobroke edge`` runs it, set up by the environment: ``python -m tests.chaos.cluster.edge SOCKET PORT``.
 
-It takes TCP at the port. Over the socket it tells what it counts and lists. If the environment says so, a guard is taken
-out.
+It takes TCP at the port. Over the socket it tells what it counts and lists. If the environment says so, a guard is
+taken out.
 """
 
 from __future__ import annotations
