@@ -8,6 +8,8 @@ and its answer; the protocol's last frame tells why a connection ends, and the e
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from endpoints.framing import FrameRefused, Framing, is_text
 from endpoints.hello import Hello
 from endpoints.link import Link
@@ -77,8 +79,9 @@ class TCPConnection(Link):
             self._hang_up()
         else:
             # Not closed yet: closing while something of the peer is unread would take the goodbye back (RFC 1122,
-            # section 4.2.2.13). The peer closes in its turn, or is cut.
-            self._transport.write_eof()
+            # section 4.2.2.13). The peer closes in its turn, or is cut; or it is gone, and the loop does not know yet.
+            with suppress(OSError):
+                self._transport.write_eof()
 
     # --- out -----------------------------------------------------------------
 

@@ -308,7 +308,7 @@ async def test_e6_a_dead_peer_is_found_within_ping_and_timeout(street: Street) -
     reading = asyncio.create_task(ann.receive(within=5))
     dead.stop_reading()
     session = house.session("dead")
-    await eventually(lambda: session.close_code is not None, within=0.3 + 0.3 + 0.3)
+    await eventually(lambda: session.close_code is not None, within=0.3 + 0.3 + 0.9)
     assert session.close_code is CloseCode.PING_TIMEOUT
     await house.gone("dead")
     await asyncio.sleep(0.7)  # more than both together, in which only signs of life go to and fro
