@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import ssl
 from typing import Any, Literal
@@ -76,3 +77,9 @@ class TCPClient:
     def abort(self) -> None:
         """Lose the connection."""
         self.writer.transport.abort()
+
+    async def gone(self) -> None:
+        """Lose the connection, and wait until it is closed."""
+        self.abort()
+        with contextlib.suppress(OSError):
+            await self.writer.wait_closed()

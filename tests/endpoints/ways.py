@@ -190,7 +190,7 @@ class TCPWay(Way):
 
     async def connect(self, endpoint: Endpoint, stack: AsyncExitStack, **hello: Any) -> Visitor:
         client = await TCPClient.open(endpoint.addresses[0], self._framing, self._tls.trusting if self._tls else None)
-        stack.callback(client.abort)
+        stack.push_async_callback(client.gone)
         client.send(hello)
         return TCPVisitor(client)
 
