@@ -94,7 +94,12 @@ class Identity:
 
 class WebSocketVisitor(Visitor):
     def __init__(self, socket: ClientWebSocketResponse) -> None:
+        connection = socket._response.connection
+        assert connection is not None
+        assert connection.transport is not None
         self.socket = socket
+        self._transport = connection.transport
+        self._raw = connection.transport.get_extra_info("socket")
 
     async def send(self, frame: bytes | Frame) -> None:
         raw = frame if isinstance(frame, bytes) else json.dumps(frame).encode()
@@ -118,12 +123,10 @@ class WebSocketVisitor(Visitor):
     async def leave(self) -> None:
         await self.socket.close()
 
-    @property
-    def _transport(self) -> asyncio.Transport:
-        connection = self.socket._response.connection
-        assert connection is not None
-        assert connection.transport is not None
-        return connection.transport
+    async def gone(self) -> None:
+        """Lose the connection, and wait until its socket is closed: one that reads nothing would never see its end."""
+        self.drop()
+        await eventually(lambda: self._raw.fileno() == -1)
 
 
 class WebSocketWay(Way):
@@ -145,8 +148,9 @@ class WebSocketWay(Way):
             ssl=True if self._tls is None else self._tls.trusting,
             server_hostname=None if self._tls is None else "localhost",
         )
-        stack.push_async_callback(socket.close)
-        return WebSocketVisitor(socket)
+        visitor = WebSocketVisitor(socket)
+        stack.push_async_callback(visitor.gone)
+        return visitor
 
 
 # --- TCP ---------------------------------------------------------------------
