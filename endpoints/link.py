@@ -56,7 +56,7 @@ class Link(ABC):
         self._transport = transport
         self._loop = asyncio.get_running_loop()
         self._running = self._begun = self._scheduled = self._paused = self._busy = self._said_goodbye = False
-        self._heard = self._said = self._loop.time()
+        self._heard = self._loop.time()
         self._finish: asyncio.Timeout = asyncio.timeout(None)
         self._heartbeat: asyncio.TimerHandle | None = None
         self._cut: asyncio.TimerHandle | None = None
@@ -204,7 +204,6 @@ class Link(ABC):
 
     def _write(self, *parts: bytes) -> None:
         if parts and not self._said_goodbye and not self._transport.is_closing():
-            self._said = self._loop.time()
             self._transport.write(b"".join(parts))
 
     # --- whether anybody is there ----------------------------------------------

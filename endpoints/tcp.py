@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from endpoints.framing import Framing, LengthPrefix
-from endpoints.listening import place, url
+from endpoints.listening import Served, place, url
 from endpoints.tcp_server import TCPServer
 from gobroke_dist.endpoint import Gateway
-from gobroke_dist.session import FrameProtocol, Session
+from gobroke_dist.session import FrameProtocol
 from gobroke_dist.wire.frame import JSONProtocol
 
 
-class TCPEndpoint:
+class TCPEndpoint(Served):
     """A TCP server: the same frames as over WebSocket, for devices and programs that speak no HTTP.
 
     A client's first frame is its hello, a JSON object with what a WebSocket client has in its address:
@@ -40,14 +40,8 @@ class TCPEndpoint:
         self.port = port
         self.framing: Framing = framing or LengthPrefix()
         self.protocol: FrameProtocol = protocol or JSONProtocol()
-        self._server: TCPServer | None = None
-        self._addresses: tuple[str, ...] = ()
         if self.protocol.binary and not self.framing.binary:
             raise ValueError(f"the frames of protocol {self.protocol.name!r} may hold any bytes: use LengthPrefix()")
-
-    @property
-    def addresses(self) -> tuple[str, ...]:
-        return self._addresses
 
     async def start(self, gateway: Gateway) -> None:
         host, port = place(gateway.settings, self.host, self.port)
@@ -56,12 +50,3 @@ class TCPEndpoint:
         self._server = server
         scheme = "tcp" if gateway.settings.tls_certificate is None else "tls"
         self._addresses = (url(scheme, host, actual),)
-
-    async def stop(self) -> None:
-        if self._server is not None:
-            await self._server.stop()
-            self._server = None
-
-    async def close(self, session: Session) -> None:
-        if self._server is not None:
-            await self._server.close(session)

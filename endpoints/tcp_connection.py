@@ -35,6 +35,7 @@ class TCPConnection(Link):
         super().__init__(gateway, protocol, hello, stream.transport)
         self._framing = framing
         self._stream = stream
+        self._said = self._loop.time()
         self._endings = protocol if isinstance(protocol, ClosingProtocol) else None
         stream.link = self
 
@@ -87,6 +88,10 @@ class TCPConnection(Link):
 
     def _pack(self, frame: bytes) -> tuple[bytes, ...]:
         return self._framing.pack(frame)
+
+    def _write(self, *parts: bytes) -> None:
+        self._said = self._loop.time()
+        super()._write(*parts)
 
     def _ping(self) -> tuple[bytes, ...]:
         return self._framing.pack(b"")

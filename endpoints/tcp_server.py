@@ -9,14 +9,13 @@ from typing import Final
 from endpoints.framing import FrameRefused, Framing
 from endpoints.hello import MAX_HELLO, Hello, HelloRefused, nobody, read_hello
 from endpoints.link import CLOSE_TIMEOUT, Links
-from endpoints.listening import why_not
+from endpoints.listening import listen
 from endpoints.tcp_connection import TCPConnection
 from endpoints.tcp_stream import FrameStream
-from endpoints.tls import server_context
 from gobroke_dist.access.closing import code_of
 from gobroke_dist.access.door import Visit
 from gobroke_dist.endpoint import Gateway
-from gobroke_dist.errors import CouldNotCreateServer, TooManyConnections
+from gobroke_dist.errors import TooManyConnections
 from gobroke_dist.session import CloseCode, FrameProtocol, Session
 
 log = logging.getLogger(__name__)
@@ -43,20 +42,10 @@ class TCPServer:
 
     async def start(self, host: str, port: int) -> int:
         """Listen. Returns the port. Raises ``CouldNotCreateServer``."""
-        tls = server_context(self._gateway.settings)
-        patience = self._gateway.settings.handshake_timeout
-        try:
-            self._listener = await asyncio.get_running_loop().create_server(
-                lambda: FrameStream(self._framing.reader(MAX_HELLO), self._accept),
-                host,
-                port,
-                backlog=1024,
-                ssl=tls,
-                ssl_handshake_timeout=None if tls is None else patience,
-            )
-        except (OSError, UnicodeError, OverflowError) as error:
-            raise CouldNotCreateServer(why_not(host, port, error)) from error
-        return int(self._listener.sockets[0].getsockname()[1])
+        self._listener, actual = await listen(
+            lambda: FrameStream(self._framing.reader(MAX_HELLO), self._accept), host, port, self._gateway.settings
+        )
+        return actual
 
     async def stop(self) -> None:
         """Close the listener, then every connection with ``GOING_AWAY``; what resists is cut."""
@@ -105,17 +94,15 @@ class TCPServer:
 
     async def _hello(self, stream: FrameStream, visit: Visit) -> Hello | None:
         """Who comes; None: nobody, and nobody is there to be told. Raises ``FrameRefused``."""
-        door = self._gateway.door
         try:
             async with asyncio.timeout(self._gateway.settings.handshake_timeout):
                 frame = await stream.next()
             if frame is None:
                 return None
-            address = door.origin(visit.peer, ())
-            visit.enter(address)
-            return read_hello(frame, transport=_TRANSPORT, address=address)
+            visit.enter(visit.peer)
+            return read_hello(frame, transport=_TRANSPORT, address=visit.peer)
         except TimeoutError:
-            door.too_late()
+            self._gateway.door.too_late()
             return None
         except HelloRefused as refused:
             raise FrameRefused(CloseCode.PROTOCOL_ERROR, str(refused)) from None

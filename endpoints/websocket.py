@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from endpoints.listening import place, url
+from endpoints.listening import Served, place, url
 from gobroke_dist.endpoint import Gateway
-from gobroke_dist.session import FrameProtocol, Session
+from gobroke_dist.session import FrameProtocol
 from gobroke_dist.wire.frame import JSONProtocol
 
-if TYPE_CHECKING:
-    from endpoints.websocket_server import WebSocketServer
 
-
-class WebSocketEndpoint:
+class WebSocketEndpoint(Served):
     """A WebSocket server, with ``/healthz`` and ``/readyz`` for load balancers, and pages if there are any.
 
     A client connects to ``path``, as ``?client=<uuid>`` or else with a new uuid; other query parameters become
@@ -47,12 +43,6 @@ class WebSocketEndpoint:
         self.protocol: FrameProtocol = protocol or JSONProtocol()
         self.pages = pages
         self.origins = origins
-        self._server: WebSocketServer | None = None
-        self._addresses: tuple[str, ...] = ()
-
-    @property
-    def addresses(self) -> tuple[str, ...]:
-        return self._addresses
 
     async def start(self, gateway: Gateway) -> None:
         # A worker loads the same application, and needs no HTTP server (nor its import) for it.
@@ -65,12 +55,3 @@ class WebSocketEndpoint:
         self._server = server
         scheme = "ws" if gateway.settings.tls_certificate is None else "wss"
         self._addresses = (url(scheme, host, actual, self.path),)
-
-    async def stop(self) -> None:
-        if self._server is not None:
-            await self._server.stop()
-            self._server = None
-
-    async def close(self, session: Session) -> None:
-        if self._server is not None:
-            await self._server.close(session)

@@ -15,15 +15,14 @@ from aiohttp import web
 from aiohttp.http_websocket import WebSocketReader
 
 from endpoints.link import WRITE_AHEAD, Links
-from endpoints.listening import why_not
+from endpoints.listening import listen
 from endpoints.pages import find_page
-from endpoints.tls import server_context
 from endpoints.websocket_connection import Connection, GuardedParser
 from endpoints.websocket_handshake import HandshakeRefused, UpgradeRequest, accept
 from gobroke_dist.access.door import Door, Visit
 from gobroke_dist.access.limits import HTTP_STATUS
 from gobroke_dist.endpoint import Gateway
-from gobroke_dist.errors import CouldNotCreateServer, TooManyConnections
+from gobroke_dist.errors import TooManyConnections
 from gobroke_dist.session import FrameProtocol, Session
 
 _HTTP: Final[dict[str, Any]] = {"access_log": None, "lingering_time": 1.0}
@@ -126,22 +125,14 @@ class WebSocketServer:
 
     async def start(self) -> int:
         """Listen. Returns the port. Raises ``CouldNotCreateServer``."""
-        loop = asyncio.get_running_loop()
-        host, port = self._options.host, self._options.port
-        door, patience = self._gateway.door, self._gateway.settings.handshake_timeout
-        tls = server_context(self._gateway.settings)
-        try:
-            self._listener = await loop.create_server(
-                lambda: EdgeProtocol(self._http, door, patience),
-                host,
-                port,
-                backlog=1024,
-                ssl=tls,
-                ssl_handshake_timeout=None if tls is None else patience,
-            )
-        except (OSError, UnicodeError, OverflowError) as error:
-            raise CouldNotCreateServer(why_not(host, port, error)) from error
-        return int(self._listener.sockets[0].getsockname()[1])
+        door, settings = self._gateway.door, self._gateway.settings
+        self._listener, port = await listen(
+            lambda: EdgeProtocol(self._http, door, settings.handshake_timeout),
+            self._options.host,
+            self._options.port,
+            settings,
+        )
+        return port
 
     async def stop(self) -> None:
         """Close the listener, then every connection with ``GOING_AWAY``; what resists is cut."""
