@@ -51,3 +51,8 @@ class Client:
 
     def __hash__(self) -> int:
         return hash(self.uuid)
+
+
+def uuid_of(client: Client | str) -> str:
+    """The uuid of what is given as a client, or as its uuid."""
+    return client if isinstance(client, str) else client.uuid

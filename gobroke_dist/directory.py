@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gobroke_dist.bus import Bus
-from gobroke_dist.client import Client
+from gobroke_dist.client import Client, uuid_of
 from gobroke_dist.errors import ClientCouldNotBeDisconnected, ClientDoesNotExist, FrameInvalid
 from gobroke_dist.hub import Hub
 from gobroke_dist.registry import Registry
@@ -53,7 +53,7 @@ class Directory:
             ClientDoesNotExist: no node has it.
             ClientCouldNotBeDisconnected: its node did not confirm in time.
         """
-        await self._close(_uuid(client), CloseCode.REMOVED, "removed")
+        await self._close(uuid_of(client), CloseCode.REMOVED, "removed")
 
     async def revoke(self, client: Client | str, *, remember: float) -> bool:
         """Let nothing count that a client has to show until now, and close its connection. Returns whether it had one,
@@ -66,7 +66,7 @@ class Directory:
         Raises:
             ClientCouldNotBeDisconnected: its node did not confirm in time; it is revoked all the same.
         """
-        uuid = _uuid(client)
+        uuid = uuid_of(client)
         await self._registry.revoke(uuid, remember)
         try:
             await self._close(uuid, CloseCode.REVOKED, "revoked; sign in again")
@@ -95,10 +95,6 @@ class Directory:
         away = (await self._registry.locate([uuid], away=True)).get(uuid)
         if away is None or not await self._registry.unregister(away):
             raise ClientDoesNotExist(uuid)
-
-
-def _uuid(client: Client | str) -> str:
-    return client if isinstance(client, str) else client.uuid
 
 
 async def close_local(

@@ -8,7 +8,7 @@ the step that tells its node so, and what is published to the group after that c
 from __future__ import annotations
 
 from gobroke_dist.bus import Bus
-from gobroke_dist.client import Client
+from gobroke_dist.client import Client, uuid_of
 from gobroke_dist.echoes import Echoes
 from gobroke_dist.errors import ClientDoesNotExist, RedisUnavailable
 from gobroke_dist.groups import Groups, Outcome, check
@@ -51,7 +51,7 @@ class GroupDirectory:
         """
         check(group)
         if not await self._change(client, group, joined=True):
-            raise ClientDoesNotExist(client if isinstance(client, str) else client.uuid)
+            raise ClientDoesNotExist(uuid_of(client))
 
     async def leave_group(self, client: Client | str, group: str) -> None:
         """Take a client out of a group; nothing happens if it is not in it, or gone. Raises ``GroupInvalid``."""
@@ -113,7 +113,7 @@ class GroupDirectory:
             if outcome is not Outcome.ELSEWHERE:
                 return outcome is not Outcome.NOWHERE
             session = await self._located(client)
-        raise RedisUnavailable(f"client {_uuid(client)!r} comes back faster than it can be found")
+        raise RedisUnavailable(f"client {uuid_of(client)!r} comes back faster than it can be found")
 
     async def _change_of(self, session: Client, group: str, *, joined: bool) -> Outcome:
         change = self._groups.join if joined else self._groups.leave
@@ -129,17 +129,13 @@ class GroupDirectory:
     def _known(self, client: Client | str) -> Client | None:
         if isinstance(client, Client) and client.node and client.session:
             return client
-        session = self._hub.get(_uuid(client))
+        session = self._hub.get(uuid_of(client))
         return session.client if session is not None else None
 
     async def _located(self, client: Client | str) -> Client | None:
-        uuid = _uuid(client)
+        uuid = uuid_of(client)
         return (await self._registry.locate([uuid], away=True)).get(uuid)
 
     def _live(self, client: Client) -> Client:
         session = self._hub.get(client.uuid)
         return session.client if session is not None and session.id == client.session else client
-
-
-def _uuid(client: Client | str) -> str:
-    return client if isinstance(client, str) else client.uuid

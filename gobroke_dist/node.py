@@ -194,15 +194,16 @@ class Node:
                 await self._returns.keep(session)
                 await self.warden.require_valid(session)  # this node may not have heard that it was revoked
         except Revoked as error:
-            hub, uuid = self.runtime.hub, session.client.uuid
-            await close_local(hub, uuid, session.id, code=CloseCode.REVOKED, reason=str(error))
+            await self._send_away(session, CloseCode.REVOKED, str(error))
         except ClientAlreadyExists:
-            hub, uuid = self.runtime.hub, session.client.uuid
-            await close_local(hub, uuid, session.id, code=CloseCode.REPLACED, reason=REPLACED)
+            await self._send_away(session, CloseCode.REPLACED, REPLACED)
         except (TypeError, ValueError):
             log.exception("client %s can't be registered again; it is sent away", session.client.uuid)
-            await close_local(self.runtime.hub, session.client.uuid, session.id)
+            await self._send_away(session, CloseCode.REMOVED, "removed")
         self._unregistered.pop(session.id, None)
+
+    async def _send_away(self, session: Session, code: CloseCode, reason: str) -> None:
+        await close_local(self.runtime.hub, session.client.uuid, session.id, code=code, reason=reason)
 
     async def _forget(self, session: Session) -> None:
         if session.recovery is None or session.ended_for_good:
@@ -285,13 +286,11 @@ class _EndpointGateway:
     async def _connect(self, session: Session) -> None:
         session.client.node = self._node.runtime.node
         await self._node.warden.identify(session)
-        if session.recovery is not None:
-            await self._node.connect(session, self._endpoint)
-            return
-        # Before registration: nothing that others send can come ahead of the welcome.
-        welcome = session.protocol.encode_welcome(session.client)
-        if welcome is not None:
-            session.push(welcome)
+        if session.recovery is None:
+            # Before registration: nothing that others send can come ahead of the welcome.
+            welcome = session.protocol.encode_welcome(session.client)
+            if welcome is not None:
+                session.push(welcome)
         await self._node.connect(session, self._endpoint)
 
     async def receive(self, session: Session, frame: bytes) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from hmac import compare_digest
 from itertools import chain
@@ -158,11 +158,11 @@ def _frames(protocol: NumberedProtocol, missed: Iterable[tuple[int, wire.Deliver
         yield protocol.encode_numbered(envelope.message(), number)
 
 
-def _own(uuid: str, missed: Iterable[Numbered], groups: Iterable[str]) -> list[tuple[int, wire.Deliver]]:
+def _own(uuid: str, missed: Sequence[Numbered], groups: Iterable[str]) -> list[tuple[int, wire.Deliver]]:
     """What was for a client that is now in these groups. Read from the end: what it joined it was not in before."""
     own: list[tuple[int, wire.Deliver]] = []
     then = set(groups)
-    for number, envelope in reversed([*missed]):
+    for number, envelope in reversed(missed):
         if isinstance(envelope, wire.Membership):
             (then.discard if envelope.joined else then.add)(envelope.group)
         elif _is_for(uuid, envelope, then):

@@ -52,7 +52,7 @@ class Door:
             return None
         self._sockets += 1
         self._waiting[at] += 1
-        return Visit(self, peer)
+        return Visit(self, peer, at)
 
     def origin(self, peer: str, forwarded: Iterable[str]) -> str:
         """The client's address, from the socket's, and the ``X-Forwarded-For`` of a trusted proxy."""
@@ -69,18 +69,18 @@ class Door:
         if not self._bucket.take(now):
             raise self._refusal("connecting_too_fast", "too many connect at this moment", self._bucket.wait(now))
 
-    def left(self, peer: str, *, inside: str | None) -> None:
-        """A socket is closed."""
+    def left(self, site: str, *, inside: str | None) -> None:
+        """A socket from this site is closed, that of a client of another one maybe, or (None) of nobody yet."""
         self._sockets -= 1
         if inside is None:
-            _less(self._waiting, addresses.site(peer))
+            _less(self._waiting, site)
         else:
             self.inside -= 1
             _less(self.by_site, inside)
 
-    def entered(self, peer: str, at: str) -> None:
-        """What waited is a connection now."""
-        _less(self._waiting, addresses.site(peer))
+    def entered(self, site: str, at: str) -> None:
+        """What waited, from this site, is a connection now, of a client at another one maybe."""
+        _less(self._waiting, site)
         self.inside += 1
         self.by_site[at] += 1
 
@@ -99,13 +99,15 @@ class Visit:
     Args:
         door: where it came in.
         peer: the address of its other end.
+        site: what counts as that one address.
     """
 
-    __slots__ = ("_at", "_door", "_gone", "peer")
+    __slots__ = ("_at", "_door", "_gone", "_site", "peer")
 
-    def __init__(self, door: Door, peer: str) -> None:
+    def __init__(self, door: Door, peer: str, site: str) -> None:
         self.peer = peer
         self._door = door
+        self._site = site
         self._at: str | None = None
         self._gone = False
 
@@ -114,14 +116,14 @@ class Visit:
         at = addresses.site(address)
         if self._at is None:
             self._door.check(at)
-            self._door.entered(self.peer, at)
+            self._door.entered(self._site, at)
             self._at = at
 
     def leave(self) -> None:
         """The socket is closed. Safe to call twice."""
         if not self._gone:
             self._gone = True
-            self._door.left(self.peer, inside=self._at)
+            self._door.left(self._site, inside=self._at)
 
 
 def _less(counts: Counter[str], name: str) -> None:

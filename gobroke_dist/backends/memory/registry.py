@@ -103,8 +103,7 @@ class MemoryRegistry:
         return known
 
     async def come_back(self, client: Client, secret: bytes) -> Return | None:
-        if not self._cluster.living(client.node):
-            raise RedisUnavailable(f"the lease of {client.node} has run out; it is renewed soon")
+        self._require_lease(client)
         known = self._cluster.find(client.uuid, away=True)
         kept = self._cluster.kept.get(client.uuid)
         if known is None or kept is None or not compare_digest(kept.secret, secret):

@@ -41,9 +41,7 @@ _KEEP, _COME_BACK, _FORGET_AWAY = (load(__package__, name) for name in ("keep", 
 _REVOKE = load(__package__, "revoke")
 _FORGOTTEN_AT_ONCE = 200
 _RENEWALS_PER_CLEANING = 10
-_HOMES = (
-    8  # nodes between which a client may move without once getting through to the end of what it missed; and sessions
-)
+_HOMES = 8  # nodes that a client may go through, and sessions, without once getting to the end of what it missed
 _CHUNK = 500  # clients, or memberships, that one script call handles, so that none holds Redis up for long
 _SWEEPS = 10  # script calls that one renewal may spend on a dead member
 _member_decoder = msgspec.json.Decoder(Member)
@@ -140,8 +138,7 @@ class RedisRegistry:
         args: list[Word] = [client.node, client.uuid, encode(client), _hashed(secret), last_message_ms(client), _HOMES]
         args += (client.session, channel.field, channel.name, *self._kept, self._now() + self._lease_ms)
         outcome, *found = await self._run(_COME_BACK, [*keys, self._keys.posts, channel.log], args)
-        if outcome == b"expired":
-            raise RedisUnavailable(f"the lease of {client.node} has run out; it is renewed soon")
+        _require_lease(client, outcome)
         if outcome == b"unknown":
             return None
         registration, kept, epoch, number, groups = found
