@@ -3,35 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import TypeAlias
 
 from gobroke_dist.audit.load import Load
 from gobroke_dist.audit.violations import Kind
-from tests.chaos.run import Outcome, Scenario
+from tests.chaos import judged
+from tests.chaos.run import Scenario
 from tests.chaos.schedule import Pace
 
 _NONE = Pace(kill=0, term=0, stop=0, hold=0, freezes=(), redis=0, full=())
 
 
-@dataclass(frozen=True, slots=True)
-class Control:
-    """A guard, and what must go wrong without it; nothing must, when ``kinds`` is empty.
-
-    Attributes:
-        guard: its name.
-        kinds: at least one violation of one of these is expected.
-        scenario: what is run.
-    """
-
-    guard: str
-    kinds: tuple[Kind, ...]
-    scenario: Scenario
-
-    def holds(self, outcome: Outcome) -> bool:
-        """Whether it went as it must."""
-        if not self.kinds:
-            return outcome.verdict.good and not outcome.residue and not outcome.gave_up
-        return any(outcome.verdict.count(kind) for kind in self.kinds)
+Control: TypeAlias = judged.Control[Scenario]
 
 
 def controls(seed: int) -> Sequence[Control]:

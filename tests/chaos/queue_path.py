@@ -46,8 +46,6 @@ async def _controlled(options: Options) -> list[tuple[Control, Outcome]]:
     chosen: Sequence[Control] = controls(options.seed) if options.controls else []
     found = []
     for control in chosen[1 : _QUICK_CONTROLS + 1] if options.quick else chosen:
-        say(
-            f"queue: without {control.guard}" if control.kinds else "queue: the controls' own run, every guard in place"
-        )
+        say(f"queue: {control.what}")
         found.append((control, await run(control.scenario)))
     return found

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import platform
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
-from gobroke_dist import __version__
 from gobroke_dist.audit.verdict import Percentiles
 from gobroke_dist.audit.violations import Kind
 from tests.chaos.controls import Control
+from tests.chaos.judged import Judgement, begun, measured_on, table
 from tests.chaos.proof import Proof
 from tests.chaos.run import LEASE, TAKEOVER_BOUND, Outcome
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class Report(Judgement):
     """Everything that a page says.
 
     Attributes:
@@ -36,26 +32,11 @@ class Report:
 
     @property
     def kept(self) -> bool:
-        """Whether every promise was kept."""
-        outcome = self.outcome
-        return outcome.verdict.good and not outcome.residue and not outcome.gave_up
+        return self.outcome.good
 
     @property
-    def proven(self) -> bool:
-        """Whether that says anything: every fault bit, and every guard was missed when it was gone."""
-        return all(one.bit for one in self.proofs) and all(control.holds(found) for control, found in self.controls)
-
-    @property
-    def good(self) -> bool:
-        """Both."""
-        return self.kept and self.proven
-
-    @property
-    def sentence(self) -> str:
-        """The result in one line."""
-        if not self.kept:
-            return "FAILED: a promise was broken."
-        return "Passed." if self.proven else "NOT PROVEN: nothing went wrong, but not every fault bit."
+    def bites(self) -> Sequence[Proof]:
+        return self.proofs
 
 
 def page(report: Report) -> str:
@@ -71,11 +52,11 @@ def page(report: Report) -> str:
         + table(
             ("fault", "evidence", "bit"), [(p.fault, p.evidence, "yes" if p.bit else "**no**") for p in report.proofs]
         ),
-        "## With a guard taken out, the run must fail\n\n" + table(("guard", "found", "as it must"), _controls(report)),
+        "## With a guard taken out, the run must fail\n\n" + table(("guard", "found", "as it must"), report.rows),
         "## Times\n\n" + table(("milliseconds", "count", "p50", "p95", "p99", "max"), _times(outcome)),
         "## Schedule\n\n" + _schedule(outcome),
     ]
-    if outcome.verdict.violations or outcome.residue or outcome.gave_up:
+    if not outcome.good:
         parts.append("## What went wrong\n\n" + _wrongs(outcome))
     return "\n\n".join(parts) + "\n"
 
@@ -84,13 +65,10 @@ def _conditions(report: Report) -> str:
     scenario, outcome = report.outcome.scenario, report.outcome
     load = scenario.load
     rows = [
-        ("command", f"`python -m tests.chaos {report.arguments}`".replace(" `", "`")),
-        ("seed", scenario.seed),
+        *begun(report.arguments, scenario.seed),
         ("load", f"{load.keys} keys x {load.messages} messages in {scenario.seconds:g} s, {load.failing:.0%} raise"),
         ("deployment", f"{scenario.workers} worker processes x {scenario.threads} threads, lease {LEASE:g} s"),
-        ("version", f"gobroke_dist {__version__}, Redis {outcome.redis_version}, Python {platform.python_version()}"),
-        ("machine", f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}"),
-        ("date", datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")),
+        *measured_on(outcome.redis_version),
     ]
     return table(("", ""), rows)
 
@@ -122,15 +100,6 @@ _MEANING = {
 }
 
 
-def _controls(report: Report) -> list[tuple[object, ...]]:
-    rows: list[tuple[object, ...]] = []
-    for control, outcome in report.controls:
-        found = Counter(one.kind.value for one in outcome.verdict.violations)
-        text = ", ".join(f"{kind}: {count}" for kind, count in sorted(found.items())) or "nothing wrong"
-        rows.append((control.guard, text, "yes" if control.holds(outcome) else "**no**"))
-    return rows
-
-
 def _times(outcome: Outcome) -> list[tuple[object, ...]]:
     verdict = outcome.verdict
     found: list[tuple[str, Percentiles | None]] = [
@@ -155,8 +124,3 @@ def _wrongs(outcome: Outcome) -> str:
     lines = [f"- {one.kind.value} {one.key}: {one.text}" for one in outcome.verdict.violations[:50]]
     lines += [f"- left over: `{key}` holds {count}" for key, count in outcome.residue.items()]
     return "\n".join([*lines, *([f"- gave up: {outcome.gave_up}"] if outcome.gave_up else [])])
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)

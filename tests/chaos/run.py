@@ -17,6 +17,7 @@ from gobroke_dist.audit.load import Load
 from gobroke_dist.audit.logic import RECORD_URL
 from gobroke_dist.audit.record import Ended, Outage
 from gobroke_dist.audit.verdict import Verdict, judge
+from gobroke_dist.audit.violations import Violation
 from gobroke_dist.errors import RedisUnavailable
 from gobroke_dist.settings import Settings
 from tests.chaos.residue import residue
@@ -93,6 +94,16 @@ class Outcome:
     residue: dict[str, int]
     gave_up: str = ""
     redis_version: str = ""
+
+    @property
+    def violations(self) -> Sequence[Violation]:
+        """Every broken promise about messages."""
+        return self.verdict.violations
+
+    @property
+    def good(self) -> bool:
+        """Whether every promise was kept."""
+        return self.verdict.good and not self.residue and not self.gave_up
 
 
 @dataclass(slots=True)

@@ -54,8 +54,7 @@ async def _controlled(options: Options) -> list[tuple[Control, Outcome]]:
     for control in chosen:
         if options.quick and control.guard not in _QUICK_CONTROLS:
             continue
-        said = f"without {control.guard}" if control.kinds else "the controls' own run, with every guard in place"
-        say(f"cluster: {said}")
+        say(f"cluster: {control.what}")
         found.append((control, await run(control.scenario, say, keep=options.keep)))
     return found
 

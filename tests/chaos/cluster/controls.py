@@ -3,35 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import TypeAlias
 
+from tests.chaos import judged
 from tests.chaos.cluster.ledger import Kind
-from tests.chaos.cluster.run import Load, Outcome, Scenario
+from tests.chaos.cluster.run import Load, Scenario
 from tests.chaos.cluster.schedule import Plan, Step
 
 _LOAD = Load(clients=90, senders=45, burst=4, pause=0.5, loud=(1, 2.0), flap=1.0)
 _PATIENCE = 5.0  # what is lost does not come later
 
 
-@dataclass(frozen=True, slots=True)
-class Control:
-    """A guard, and what must go wrong without it; nothing must, when ``kinds`` is empty.
-
-    Attributes:
-        guard: its name.
-        kinds: at least one violation of one of these is expected.
-        scenario: what is run.
-    """
-
-    guard: str
-    kinds: tuple[Kind, ...]
-    scenario: Scenario
-
-    def holds(self, outcome: Outcome) -> bool:
-        """Whether it went as it must."""
-        if not self.kinds:
-            return not outcome.violations
-        return any(outcome.count(kind) for kind in self.kinds)
+Control: TypeAlias = judged.Control[Scenario]
 
 
 def controls(seed: int, *, server: str | None = None) -> Sequence[Control]:

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import platform
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
-from gobroke_dist import __version__
 from tests.chaos.cluster.controls import Control
 from tests.chaos.cluster.events import ACCEPTED
 from tests.chaos.cluster.faults import GHOST_BOUND
 from tests.chaos.cluster.ledger import Kind
 from tests.chaos.cluster.run import GROWTH_BOUND, RECOVERY_BOUND, Outcome
+from tests.chaos.judged import Judgement, begun, measured_on, table
 from tests.chaos.proof import Proof
-from tests.chaos.report import table
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class Report(Judgement):
     """Everything that a page says.
 
     Attributes:
@@ -37,26 +32,11 @@ class Report:
 
     @property
     def kept(self) -> bool:
-        """Whether every promise was kept."""
-        return not any(outcome.violations for outcome in self.outcomes)
+        return all(outcome.good for outcome in self.outcomes)
 
     @property
-    def proven(self) -> bool:
-        """Whether that says anything: every fault bit, and every guard was missed when it was gone."""
-        bit = all(one.bit for proofs in self.proofs for one in proofs)
-        return bit and all(control.holds(found) for control, found in self.controls)
-
-    @property
-    def good(self) -> bool:
-        """Both."""
-        return self.kept and self.proven
-
-    @property
-    def sentence(self) -> str:
-        """The result in one line."""
-        if not self.kept:
-            return "FAILED: a promise was broken."
-        return "Passed." if self.proven else "NOT PROVEN: nothing went wrong, but not every fault bit."
+    def bites(self) -> list[Proof]:
+        return [one for proofs in self.proofs for one in proofs]
 
 
 def page(report: Report) -> str:
@@ -69,7 +49,7 @@ def page(report: Report) -> str:
         _HOW,
         "## What was checked\n\n" + table(("", *(one.scenario.name for one in report.outcomes)), _checked(report)),
         "## What was done, and that it bit\n\n" + table(("run", "fault", "evidence", "bit"), _bites(report)),
-        "## With a guard taken out, the run must fail\n\n" + table(("guard", "found", "as it must"), _controls(report)),
+        "## With a guard taken out, the run must fail\n\n" + table(("guard", "found", "as it must"), report.rows),
         "## How long it took to be well again\n\n"
         + "Every edge ready, every client connected, and all that was accepted until then delivered or reported. At "
         f"most {RECOVERY_BOUND:g} s.\n\n" + table(("run", "fault", "seconds after its end"), _recoveries(report)),
@@ -95,13 +75,10 @@ def _conditions(report: Report, main: Outcome) -> str:
     load, seed = main.scenario.load, main.scenario.seed
     senders = f"{load.senders} of them send {load.burst} messages every {load.pause:g} s, {load.loud[0]} to everybody"
     rows = [
-        ("command", f"`python -m tests.chaos {report.arguments}`".replace(" `", "`")),
-        ("seed", seed),
+        *begun(report.arguments, seed),
         ("clients", f"{load.clients} over {' and '.join(main.wires)}; {senders} every {load.loud[1]:g} s"),
         ("deployment", "3 edges, default settings but for clients per address; a proxy between each and Redis"),
-        ("version", f"gobroke_dist {__version__}, Redis {main.redis_version}, Python {platform.python_version()}"),
-        ("machine", f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}"),
-        ("date", datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")),
+        *measured_on(main.redis_version),
     ]
     return table(("", ""), rows)
 
@@ -153,15 +130,6 @@ def _bites(report: Report) -> list[tuple[object, ...]]:
         for outcome, proofs in zip(report.outcomes, report.proofs, strict=True)
         for one in proofs
     ]
-
-
-def _controls(report: Report) -> list[tuple[object, ...]]:
-    rows: list[tuple[object, ...]] = []
-    for control, outcome in report.controls:
-        found = Counter(one.kind.value for one in outcome.violations)
-        text = ", ".join(f"{kind}: {count}" for kind, count in sorted(found.items())) or "nothing wrong"
-        rows.append((control.guard, text, "yes" if control.holds(outcome) else "**no**"))
-    return rows
 
 
 def _recoveries(report: Report) -> list[tuple[object, ...]]:

@@ -156,6 +156,11 @@ class Outcome:
     wires: tuple[str, ...] = ()
     redis_version: str = ""
 
+    @property
+    def good(self) -> bool:
+        """Whether every promise was kept."""
+        return not self.violations
+
     def count(self, kind: Kind) -> int:
         """How many violations of a kind there are."""
         return sum(one.kind is kind for one in self.violations)
