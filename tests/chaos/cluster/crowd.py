@@ -27,6 +27,7 @@ class Crowd:
         self._people: dict[str, Person] = {}
         self._mortals: dict[str, Mortal] = {}
         self._journal: list[Event] = []
+        self._forgotten = 0
         self._ports: Mapping[str, Sequence[int]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._talking: set[asyncio.Task[None]] = set()
@@ -107,15 +108,15 @@ class Crowd:
 
     async def look(self) -> dict[str, Any]:
         """How many are where, and who may not come back."""
-        places = Counter(str(person.place) for person in self._people.values())
+        places = Counter(str(person.welcome_at) for person in self._people.values())
         away = {person.name: person.turned_away for person in self._people.values() if person.turned_away}
         return {"places": places, "turned_away": away}
 
-    async def events(self) -> list[Event]:
-        """What was noted since this was asked last."""
-        noted = self._journal[:]
-        self._journal.clear()
-        return noted
+    async def events(self, known: int) -> list[Event]:
+        """What was noted after the first so many events. Those are forgotten: no answer with them was lost."""
+        del self._journal[: known - self._forgotten]
+        self._forgotten = known
+        return self._journal[:]
 
     async def _bring(self, name: str, wire: str, home: int, seed: str, places: asyncio.Semaphore) -> None:
         person = Person(name, WIRES[wire], self._ports[wire], home, self._journal, seed)

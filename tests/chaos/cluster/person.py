@@ -88,6 +88,11 @@ class Person:
         finally:
             self.lose()
 
+    @property
+    def welcome_at(self) -> int | None:
+        """The place of the edge that has welcomed it; None: it is on none, or not let in yet."""
+        return self.place if self._connected.is_set() else None
+
     async def connected(self) -> None:
         """Return when it is."""
         await self._connected.wait()

@@ -234,15 +234,15 @@ class _Run:
 
     # --- being well ------------------------------------------------------------------
 
-    async def _settled(self, since: float) -> float | None:
-        """Seconds until all was well; None: it was not, in time."""
+    async def _settled(self, since: float, *, grace: float = _GRACE) -> float | None:
+        """Seconds until all was well; None: it was not, in time. ``grace``: seconds that a message may be under way."""
         while time.monotonic() < since + self._scenario.recovery:
-            if not await self._what_is_wrong():
+            if not await self._what_is_wrong(grace):
                 return time.monotonic() - since
             await asyncio.sleep(_LOOK_AGAIN)
         return None
 
-    async def _what_is_wrong(self) -> str:
+    async def _what_is_wrong(self, grace: float = _GRACE) -> str:
         """In words; empty: nothing."""
         places, turned_away = await self._stage.whereabouts()
         away = len(self._stage.people) - places.total() - len(turned_away)
@@ -252,7 +252,7 @@ class _Run:
         if not all(ready):
             return f"edges {[place for place, one in enumerate(ready) if not one]} are not ready"
         await self._take()
-        missing = self._ledger.missing(time.monotonic() - _GRACE)
+        missing = self._ledger.missing(time.monotonic() - grace)
         return f"{len(missing)} accepted messages have not come, such as {missing[0]}" if missing else ""
 
     async def _take_on(self) -> None:
@@ -288,7 +288,7 @@ class _Run:
         await self._stage.tell("hush", within=60.0)
         self._coming_back = 0
         stuck = self._outcome.count(Kind.STUCK) > 0
-        if not stuck and await self._settled(time.monotonic()) is None:
+        if not stuck and await self._settled(time.monotonic(), grace=0.0) is None:
             self._stuck(f"at the end: {await self._what_is_wrong()}")
         await self._take()
         found, steps = self._outcome, self._outcome.steps

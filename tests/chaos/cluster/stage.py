@@ -125,6 +125,8 @@ class Stage:
         self.people = people
         self.wires = wires
         self._seed = seed
+        self._known: Counter[Path] = Counter()
+        self._taking = asyncio.Lock()
 
     def version(self) -> str:
         """Of the server."""
@@ -162,8 +164,16 @@ class Stage:
             await order(crowd, "talk", friends=share, burst=burst, pause=pause)
 
     async def events(self) -> list[Event]:
-        """What clients have noted since this was called last."""
-        parts = await asyncio.gather(*(order_for(crowd, "events", list[Event]) for crowd in self.crowds))
+        """What clients have noted since this returned last. A call that is cancelled has taken nothing."""
+        async with self._taking:
+            known = [self._known[crowd] for crowd in self.crowds]
+            parts = await asyncio.gather(
+                *(
+                    order_for(crowd, "events", list[Event], known=count)
+                    for crowd, count in zip(self.crowds, known, strict=True)
+                )
+            )
+            self._known.update({crowd: len(part) for crowd, part in zip(self.crowds, parts, strict=True)})
         return [event for part in parts for event in part]
 
     async def whereabouts(self) -> tuple[Counter[int], dict[str, int]]:
@@ -210,7 +220,7 @@ async def staged(
             running = made.watched.running()
             await asyncio.to_thread(running.__enter__)
             stack.push_async_callback(asyncio.to_thread, running.__exit__, None, None, None)
-            more = {"redis_url": made.watched.url, "sentinel_password": SENTINEL_PASSWORD}
+            more = {"redis_url": made.watched.url, "sentinel_password": SENTINEL_PASSWORD, "wait_replicas": 1}
             settings = settings.model_copy(update=more)
         else:
             made.redis = RedisServer(folder / "r", program=program)
