@@ -111,6 +111,11 @@ class Settings(BaseSettings):
         default=120.0, gt=0, description="how long Redis keeps messages for nodes and clients that come back"
     )
     redis_timeout: float = Field(default=5.0, gt=0, description="longest wait for one answer of Redis")
+    wait_replicas: int = Field(
+        default=0,
+        ge=0,
+        description="how many replicas must have a message before it counts as accepted; a failover then loses none",
+    )
     pending_limit: int = Field(
         default=10_000, ge=1, description="messages that wait in this process to be sent to Redis"
     )

@@ -228,7 +228,7 @@ class OrderedBroker(RedisBroker):
     def _send(self, parcel: Parcel) -> None:
         limit = room_of(self, parcel.queue).limit
         keys, args = enqueue_call(self.keys(parcel.queue), [seal(parcel)], self.link.window, limit=limit)
-        accepted, *refused = self.link.call("enqueue", keys, args)
+        accepted, *refused = self.link.store("enqueue", keys, args)
         if refused:
             raise QueueFull(f"queue {parcel.queue!r}", limit or 0)
         if not accepted:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import redis
 from dramatiq.errors import ConnectionClosed
 
+from gobroke_dist.backends.redis import copies
 from gobroke_dist.backends.redis.connection import connect_sync
 from gobroke_dist.keys import QueueKeys
 from gobroke_dist.metrics import Metrics
@@ -42,6 +43,7 @@ class Link:
         self.blocking_client = connect_sync(settings, blocking=True, beside=self.client)
         self.metrics = Metrics()
         self._counting = threading.Lock()
+        self._copies = copies.wanted(settings)
 
     def keys(self, queue_name: str) -> QueueKeys:
         """The keys of a queue."""
@@ -69,6 +71,10 @@ class Link:
         words = tuple(args)
         return self.insist(lambda: self.call_once(name, keys, words))
 
+    def store(self, name: ScriptName, keys: Sequence[str], args: Sequence[Argument]) -> Any:
+        """As ``call``, and as many replicas as ``wait_replicas`` says have what was written."""
+        return self.insist(lambda: self._stored(name, keys, args))
+
     def insist(self, call: Callable[[], T]) -> T:
         """Make a call again after a connection error, quickly and a few times. Raises as ``call``."""
         pause = _FIRST_PAUSE
@@ -89,6 +95,18 @@ class Link:
             return self.client.evalsha(*command(name, keys, args))
         except redis.exceptions.NoScriptError:
             return self.client.eval(script(name).source, len(keys), *keys, *args)
+
+    def _stored(self, name: ScriptName, keys: Sequence[str], args: Sequence[Argument]) -> Any:
+        if self._copies is None:
+            return self.call_once(name, keys, args)
+        with self.client.pipeline(transaction=False) as pipe:
+            pipe.eval(script(name).source, len(keys), *keys, *args)
+            pipe.execute_command(*self._copies.command)
+            answer, copied = pipe.execute(raise_on_error=False)
+        if isinstance(answer, Exception):
+            raise answer
+        self._copies.check(copied)
+        return answer
 
     def close(self) -> None:
         """Drop the connections."""

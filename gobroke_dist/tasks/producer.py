@@ -17,6 +17,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from gobroke_dist.backends.redis.copies import wanted
 from gobroke_dist.backends.redis.shuttle import Call, Shuttle
 from gobroke_dist.errors import QueueFull, RedisUnavailable
 from gobroke_dist.keys import ClusterKeys, QueueKeys
@@ -60,7 +61,7 @@ class AsyncProducer:
     ) -> None:
         self._broker = broker
         self._redis = redis
-        self._shuttle = Shuttle(redis, timeout=settings.redis_timeout)
+        self._shuttle = Shuttle(redis, timeout=settings.redis_timeout, copies=wanted(settings))
         self._settings = settings
         self._window = int(settings.dedup_window * 1000)
         self._metrics = metrics

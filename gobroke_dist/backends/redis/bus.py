@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import redis.asyncio
 
+from gobroke_dist.backends.redis.copies import wanted
 from gobroke_dist.backends.redis.errors import translated
 from gobroke_dist.backends.redis.inbox import Inbox, News, read_kept, read_news
 from gobroke_dist.backends.redis.line import Line
@@ -63,7 +64,13 @@ class RedisBus:
         nodes = keys.channel("")
         self._send_keys, self._send_args = keys.sending, (nodes.name, nodes.log, *self._kept)
         # A publish that may have been carried out is not sent again: delivery is at most once.
-        self._line = Line(publisher, name="the outbound buffer", limit=settings.pending_limit, repeat=False)
+        self._line = Line(
+            publisher,
+            name="the outbound buffer",
+            limit=settings.pending_limit,
+            repeat=False,
+            copies=wanted(settings),
+        )
         self._requests = asyncio.Semaphore(_REQUESTS_AT_ONCE)
         self._subscription: Subscription | None = None
         self._inbox: Inbox | None = None

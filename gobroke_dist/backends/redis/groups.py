@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import redis.asyncio
 
+from gobroke_dist.backends.redis.copies import wanted
 from gobroke_dist.backends.redis.errors import unavailable_when_full
 from gobroke_dist.backends.redis.line import Line
 from gobroke_dist.backends.redis.scripts import Script, load
@@ -39,7 +40,7 @@ class RedisGroups:
     def __init__(self, redis: redis.asyncio.Redis, keys: ClusterKeys, settings: Settings) -> None:
         self._keys = keys
         self._kept: list[Word] = [*settings.kept]
-        self._line = Line(redis, name="the groups", limit=settings.pending_limit, repeat=True)
+        self._line = Line(redis, name="the groups", limit=settings.pending_limit, repeat=True, copies=wanted(settings))
 
     async def join(self, client: Client, group: str, news: bytes) -> Outcome:
         return await self._change(_JOIN, client, group, news)

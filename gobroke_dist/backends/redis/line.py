@@ -16,6 +16,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from gobroke_dist.backends.redis.copies import Copies
 from gobroke_dist.backends.redis.errors import translate
 from gobroke_dist.backends.redis.scripts import Script
 from gobroke_dist.backends.redis.track import Track, Word, packed
@@ -60,10 +61,14 @@ class Line:
         name: what is full, in the text of ``QueueFull``.
         limit: how many calls may wait; memory is bounded as well.
         repeat: whether every call may be carried out twice, so that a lost connection is worth a second try.
+        copies: as ``Track`` has it.
     """
 
-    def __init__(self, redis: redis.asyncio.Redis, *, name: str, limit: int, repeat: bool) -> None:
-        self._track = Track(redis, timeout=redis.connection_pool.connection_kwargs.get("socket_timeout"))
+    def __init__(
+        self, redis: redis.asyncio.Redis, *, name: str, limit: int, repeat: bool, copies: Copies | None = None
+    ) -> None:
+        timeout = redis.connection_pool.connection_kwargs.get("socket_timeout")
+        self._track = Track(redis, timeout=timeout, copies=copies)
         self._name = name
         self._limit = limit
         self._repeat = repeat

@@ -9,6 +9,7 @@ from typing import Any
 import redis.asyncio
 from redis.exceptions import NoScriptError
 
+from gobroke_dist.backends.redis.copies import Copies
 from gobroke_dist.backends.redis.errors import translate
 from gobroke_dist.backends.redis.scripts import Script
 from gobroke_dist.backends.redis.track import Track, Word, packed
@@ -23,10 +24,11 @@ class Shuttle:
     Args:
         redis: says how to connect; a connection of its pool is kept until ``close``.
         timeout: seconds, as ``Track`` has it.
+        copies: as ``Track`` has it.
     """
 
-    def __init__(self, redis: redis.asyncio.Redis, *, timeout: float) -> None:
-        self._track = Track(redis, timeout=timeout)
+    def __init__(self, redis: redis.asyncio.Redis, *, timeout: float, copies: Copies | None = None) -> None:
+        self._track = Track(redis, timeout=timeout, copies=copies)
         self._under_way = asyncio.Lock()
 
     async def run(self, calls: Sequence[Call]) -> list[Any]:

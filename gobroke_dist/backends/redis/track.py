@@ -16,6 +16,8 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from gobroke_dist.backends.redis.copies import Copies
+
 Word = bytes | str | int
 
 
@@ -25,10 +27,13 @@ class Track:
     Args:
         redis: says how to connect; a connection of its pool is kept until ``close``.
         timeout: seconds for connecting, sending and the first answer, and, at least, for each other answer; None: any.
+        copies: what else has to be true of every trip before its answers count.
     """
 
-    def __init__(self, redis: redis.asyncio.Redis, *, timeout: float | None) -> None:
+    def __init__(self, redis: redis.asyncio.Redis, *, timeout: float | None, copies: Copies | None = None) -> None:
         self._pool = redis.connection_pool
+        self._copies = copies
+        self._last = () if copies is None else (packed(*copies.command),)
         self._timeout = timeout
         self._read_timeout: float | None = None
         self._connection: AbstractConnection | None = None
@@ -41,8 +46,21 @@ class Track:
         to this one.
 
         Raises:
-            what redis-py raises: it is not known what has been carried out.
+            what redis-py raises: it is not known what has been carried out, or replicas do not have it.
         """
+        answers = await self._answers((*commands, *self._last))
+        if self._copies is not None:
+            self._copies.check(answers.pop())
+        return answers
+
+    async def close(self) -> None:
+        """Give the connection back to the pool. Another trip would take one again."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.socket_timeout = self._read_timeout
+            await self._pool.release(connection)
+
+    async def _answers(self, commands: Sequence[bytes]) -> list[Any]:
         try:
             async with asyncio.timeout(self._timeout) as limit:
                 connection = await self._connected()
@@ -55,13 +73,6 @@ class Track:
                 return answers
         except TimeoutError:
             raise RedisTimeoutError(f"no answer within {self._timeout:g} s") from None
-
-    async def close(self) -> None:
-        """Give the connection back to the pool. Another trip would take one again."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.socket_timeout = self._read_timeout
-            await self._pool.release(connection)
 
     async def _connected(self) -> AbstractConnection:
         kept = self._connection

@@ -176,7 +176,7 @@ class Faults:
     async def _fail_over(self, step: Step) -> None:
         watched = self._stage.watched
         assert watched is not None
-        await asyncio.to_thread(watched.fail)
+        await asyncio.to_thread(watched.primary.kill)  # edges wait for replicas, so this is to lose nothing
         since = time.monotonic()
         while time.monotonic() < since + _FAILOVER:
             if await asyncio.to_thread(watched.failed_over):
