@@ -72,7 +72,11 @@ class TCPConnection(Link):
             self._hang_up()  # both have
 
     def _goodbye(self, code: int, reason: str) -> tuple[bytes, ...]:
-        return () if self._endings is None else self._pack(self._endings.encode_closed(code, reason))
+        return (
+            ()
+            if self._endings is None
+            else self._pack(self._endings.encode_closed(code, reason, self.session.retry_after))
+        )
 
     def _say_goodbye(self, code: int, reason: str = "") -> None:
         super()._say_goodbye(code, reason)

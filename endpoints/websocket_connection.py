@@ -18,7 +18,7 @@ from endpoints.hello import Hello
 from endpoints.link import CLOSE_TIMEOUT, Link
 from endpoints.websocket_guard import FrameGuard
 from gobroke_dist.endpoint import Gateway
-from gobroke_dist.session import CloseCode, FrameProtocol
+from gobroke_dist.session import CloseCode, ClosingProtocol, FrameProtocol
 
 _TEXT, _BINARY, _CLOSE, _PING, _PONG = 0x1, 0x2, 0x8, 0x9, 0xA
 _LONGEST_REASON: Final = 123  # RFC 6455, section 5.5: 125 bytes in a control frame, 2 of them the code
@@ -105,7 +105,13 @@ class Connection(Link):
 
     def _goodbye(self, code: int, reason: str) -> tuple[bytes, ...]:
         text = reason.encode()[:_LONGEST_REASON].decode(errors="ignore").encode()
-        return _header(_CLOSE, 2 + len(text)), struct.pack("!H", code), text
+        return *self._hint(code, reason), _header(_CLOSE, 2 + len(text)), struct.pack("!H", code), text
+
+    def _hint(self, code: int, reason: str) -> tuple[bytes, ...]:
+        """When to come back, for which a close frame has no room that a program could rely on."""
+        if self.session.retry_after is None or not isinstance(self._protocol, ClosingProtocol):
+            return ()
+        return self._pack(self._protocol.encode_closed(code, reason, self.session.retry_after))
 
     # --- out -----------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from gobroke_dist.calling import Calling
 from gobroke_dist.client import Client
 from gobroke_dist.clock import SystemClock
 from gobroke_dist.directory import close_local
+from gobroke_dist.draining import send_away
 from gobroke_dist.endpoint import Endpoint
 from gobroke_dist.errors import BrokeError, ClientAlreadyExists, Draining, RedisUnavailable, Revoked, Unauthorised
 from gobroke_dist.identity import ConnectRequest
@@ -35,6 +36,7 @@ log = logging.getLogger(__name__)
 _WRITE_BEHIND_SECONDS = 1.0
 _REGISTER_AGAIN_AT_ONCE = 100
 _PRESENCE_SECONDS = 0.5
+_LEAST_TO_FINISH = 1.0  # seconds for running work, however long it took until the clients were gone
 
 
 class Node:
@@ -100,10 +102,16 @@ class Node:
         self._start_tickers()
 
     async def stop(self) -> None:
-        """Send every client away, finish what runs, and leave the cluster."""
+        """Send every client away, finish what runs, and leave the cluster (contract E7).
+
+        From here on the node is not ready, and lets nobody in; whoever is still here is served until its turn comes.
+        """
         self.draining = True
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self.runtime.settings.drain_timeout
+        await send_away(tuple(self.runtime.hub), self.runtime.settings)
         await asyncio.gather(*(endpoint.stop() for endpoint in self.endpoints))
-        await self.runtime.close()
+        await self.runtime.close(max(deadline - loop.time(), _LEAST_TO_FINISH))
 
     # --- what endpoints call, by way of a gateway --------------------------------
 

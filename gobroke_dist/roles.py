@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 from collections.abc import AsyncIterator, Callable
 from typing import Protocol
@@ -77,12 +78,14 @@ async def together(broke: Declared) -> AsyncIterator[Operations]:
 
 
 async def until_signal() -> None:
-    """Return at the first SIGTERM or SIGINT."""
+    """Return at the first SIGTERM or SIGINT. The second ends the process at once, with 128 and the signal's number."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     await stop.wait()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, os._exit, 128 + number)
 
 
 async def run_edge(broke: Declared, *, ready: Ready | None = None) -> None:

@@ -205,9 +205,13 @@ class Runtime:
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 
-    async def close(self) -> None:
-        """Leave the cluster: finish DISPATCHED work, flush what waits, give up the lease."""
-        await self.dispatcher.drain(self.settings.drain_timeout)
+    async def close(self, timeout: float | None = None) -> None:
+        """Leave the cluster: finish DISPATCHED work, flush what waits, give up the lease.
+
+        Args:
+            timeout: seconds that the work has; None: ``drain_timeout``.
+        """
+        await self.dispatcher.drain(self.settings.drain_timeout if timeout is None else timeout)
         self.requests.close()
         background = tuple(self._background) + (() if self._listening is None else (self._listening,))
         for task in background:

@@ -150,8 +150,14 @@ class RefreshingProtocol(FrameProtocol, Protocol):
 class ClosingProtocol(FrameProtocol, Protocol):
     """A protocol that can say goodbye in a frame, over a transport that has no words for it, as TCP has none."""
 
-    def encode_closed(self, code: int, reason: str) -> bytes:
-        """The last frame of a connection that the node closes."""
+    def encode_closed(self, code: int, reason: str, retry_after: int | None = None) -> bytes:
+        """The last frame of a connection that the node closes.
+
+        Args:
+            code: a close code.
+            reason: for people.
+            retry_after: in how many milliseconds the client is to come back; None: when it likes.
+        """
         ...
 
     def decode_close(self, frame: bytes) -> int | None:
@@ -202,6 +208,7 @@ class Session:
         request: what the client asked for when it came; None: its endpoint does not tell.
         identity: who it is, as the authenticator says; None: there is none, or it was not asked yet.
         quiet: how often somebody looked since anything was sent or received.
+        retry_after: in how many milliseconds a client that is sent away is to come back; None: when it likes.
     """
 
     def __init__(
@@ -218,6 +225,7 @@ class Session:
         self.state = SessionState.CONNECTING
         self.close_code: CloseCode | None = None
         self.close_reason = ""
+        self.retry_after: int | None = None
         self.asking: set[str] = set()
         self.request: ConnectRequest | None = None
         self.identity: Identity | None = None
@@ -335,13 +343,13 @@ class Session:
             self._backlog_bytes = max(0, self._backlog_bytes - taken) if self._backlog else 0
         return frames
 
-    def close(self, code: CloseCode, reason: str = "") -> None:
+    def close(self, code: CloseCode, reason: str = "", *, retry_after: int | None = None) -> None:
         """Ask for the connection to be closed. The endpoint writes what is queued, then the close, then calls
         ``closed()``. A slow client's queue is dropped: it would not read it. The first call wins.
         """
         if self.ending:
             return
-        self.close_code, self.close_reason = code, reason
+        self.close_code, self.close_reason, self.retry_after = code, reason, retry_after
         if code is CloseCode.SLOW_CONSUMER or self.state is SessionState.CONNECTING:
             self._drop()
         self._set(SessionState.CLOSING)

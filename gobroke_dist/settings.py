@@ -133,7 +133,19 @@ class Settings(BaseSettings):
     )
     dead_message_ttl: float = Field(default=7 * 86400.0, gt=0, description="how long a dead letter is kept")
     request_timeout: float = Field(default=5.0, gt=0, description="longest wait for another node's answer")
-    drain_timeout: float = Field(default=25.0, gt=0, description="time that running work has to finish at shutdown")
+    drain_timeout: float = Field(
+        default=25.0, gt=0, description="time that a process has to end: an edge sends its clients away, work finishes"
+    )
+    drain_rate: float = Field(
+        default=500.0,
+        gt=0,
+        description="clients per second that an edge sends away at its end; more if half of drain_timeout needs it",
+    )
+    retry_spread: float = Field(
+        default=2.0,
+        ge=0,
+        description="clients of an edge that ends are told to come back after a random time, at most this long",
+    )
 
     processes: int = Field(default=1, ge=1, description="worker processes that `gobroke worker` starts")
     threads: int = Field(default=8, ge=1, description="threads of each worker process")

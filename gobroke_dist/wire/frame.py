@@ -161,6 +161,7 @@ class ClosedFrame(msgspec.Struct, tag_field="type", tag="closed", omit_defaults=
 
     code: int
     reason: str = ""
+    retry_after: int | None = None
 
 
 class ErrorFrame(msgspec.Struct, tag_field="type", tag="error", omit_defaults=True, frozen=True):
@@ -248,8 +249,8 @@ class JSONProtocol:
     def encode_welcome(self, client: Client) -> bytes:
         return _encode(WelcomeFrame(client.uuid, client.node))
 
-    def encode_closed(self, code: int, reason: str) -> bytes:
-        return _encode(ClosedFrame(code, reason))
+    def encode_closed(self, code: int, reason: str, retry_after: int | None = None) -> bytes:
+        return _encode(ClosedFrame(code, reason, retry_after))
 
     def decode_close(self, frame: bytes) -> int | None:
         if len(frame) > _LONGEST_CLOSE or b'"close"' not in frame:

@@ -278,6 +278,17 @@ async def test_e5_e7_a_node_that_stops_tells_every_client(any_street: Street) ->
     assert len(house.node.runtime.hub) == 0
 
 
+async def test_e5_e7_a_client_that_is_sent_away_is_told_when_to_come_back(street: Street) -> None:
+    house = await street.house(retry_spread=3)
+    ann, _ = await house.visitor("ann")
+    stopping = asyncio.create_task(house.node.stop())
+    last = await ann.receive()
+    assert (last["type"], last["code"]) == ("closed", CloseCode.GOING_AWAY)
+    assert 0 <= last["retry_after"] <= 3000
+    assert await ann.closed() == CloseCode.GOING_AWAY
+    await asyncio.wait_for(stopping, 5)
+
+
 # --- who reads too slowly, or is not there any more ----------------------------
 
 
