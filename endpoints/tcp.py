@@ -6,7 +6,7 @@ from endpoints.framing import Framing, LengthPrefix
 from endpoints.listening import Served, place, url
 from endpoints.tcp_server import TCPServer
 from gobroke_dist.endpoint import Gateway
-from gobroke_dist.session import FrameProtocol
+from gobroke_dist.session import FrameProtocol, SlowConsumers
 from gobroke_dist.wire.frame import JSONProtocol
 
 
@@ -23,6 +23,7 @@ class TCPEndpoint(Served):
         port: the port; 0 takes a free one, which ``addresses`` tells after the start.
         framing: how frames are put into the stream: ``LengthPrefix()`` by default, or ``Lines()``.
         protocol: how clients speak after the hello; the JSON envelope by default.
+        slow_consumers: what becomes of clients that read too slowly; None: as ``Settings.slow_consumers`` says.
 
     Raises:
         ValueError: the framing can't carry the protocol's frames.
@@ -35,11 +36,13 @@ class TCPEndpoint(Served):
         *,
         framing: Framing | None = None,
         protocol: FrameProtocol | None = None,
+        slow_consumers: SlowConsumers | None = None,
     ) -> None:
         self.host = host
         self.port = port
         self.framing: Framing = framing or LengthPrefix()
         self.protocol: FrameProtocol = protocol or JSONProtocol()
+        self.slow_consumers = slow_consumers
         if self.protocol.binary and not self.framing.binary:
             raise ValueError(f"the frames of protocol {self.protocol.name!r} may hold any bytes: use LengthPrefix()")
 

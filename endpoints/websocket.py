@@ -6,7 +6,7 @@ from pathlib import Path
 
 from endpoints.listening import Served, place, url
 from gobroke_dist.endpoint import Gateway
-from gobroke_dist.session import FrameProtocol
+from gobroke_dist.session import FrameProtocol, SlowConsumers
 from gobroke_dist.wire.frame import JSONProtocol
 
 
@@ -25,6 +25,7 @@ class WebSocketEndpoint(Served):
         pages: a folder of files to serve, ``index.html`` at ``/``.
         origins: which pages may connect, such as ``("https://example.com",)``; ``("*",)`` is every page, None only
             pages of the host that the client connects to. A client without an ``Origin`` is no browser, and may.
+        slow_consumers: what becomes of clients that read too slowly; None: as ``Settings.slow_consumers`` says.
     """
 
     def __init__(
@@ -36,11 +37,13 @@ class WebSocketEndpoint(Served):
         protocol: FrameProtocol | None = None,
         pages: Path | None = None,
         origins: tuple[str, ...] | None = None,
+        slow_consumers: SlowConsumers | None = None,
     ) -> None:
         self.host = host
         self.port = port
         self.path = path
         self.protocol: FrameProtocol = protocol or JSONProtocol()
+        self.slow_consumers = slow_consumers
         self.pages = pages
         self.origins = origins
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from gobroke_dist.access.door import Door
 from gobroke_dist.client import Client
 from gobroke_dist.identity import ConnectRequest
 from gobroke_dist.message import Message
-from gobroke_dist.session import FrameProtocol, Recovery, Session
+from gobroke_dist.session import FrameProtocol, Recovery, Session, SlowConsumers
 from gobroke_dist.settings import Settings
 
 
@@ -76,6 +76,14 @@ class Gateway(Protocol):
         Never raises; safe to call twice.
         """
         ...
+
+
+@runtime_checkable
+class ChoosingEndpoint(Protocol):
+    """An endpoint with its own answer to clients that read too slowly; None: that of ``Settings.slow_consumers``."""
+
+    @property
+    def slow_consumers(self) -> SlowConsumers | None: ...
 
 
 class Endpoint(Protocol):

@@ -166,7 +166,7 @@ class Hub:
             self._metrics.count("delivered")
             if frames.message.reply_to is not None:
                 session.ask(frames.message.reply_to)
-        else:
+        elif session.ending:  # otherwise its outbox has dropped it, and has counted that
             slow = session.close_code is CloseCode.SLOW_CONSUMER
             self._metrics.drop("slow_consumer" if slow else "closing")
 

@@ -16,7 +16,7 @@ from gobroke_dist.client import Client
 from gobroke_dist.clock import SystemClock
 from gobroke_dist.directory import close_local
 from gobroke_dist.draining import send_away
-from gobroke_dist.endpoint import Endpoint
+from gobroke_dist.endpoint import ChoosingEndpoint, Endpoint
 from gobroke_dist.errors import BrokeError, ClientAlreadyExists, Draining, RedisUnavailable, Revoked, Unauthorised
 from gobroke_dist.identity import ConnectRequest
 from gobroke_dist.logic import LogicBase, LogicType, Tick
@@ -278,10 +278,16 @@ class _EndpointGateway:
         recovery: Recovery | None = None,
         request: ConnectRequest | None = None,
     ) -> Session:
-        limits = OutboxLimits(frames=self.settings.channel_size, bytes=self.settings.outbox_bytes)
+        own = self._endpoint.slow_consumers if isinstance(self._endpoint, ChoosingEndpoint) else None
+        limits = OutboxLimits(
+            frames=self.settings.channel_size,
+            bytes=self.settings.outbox_bytes,
+            when_full=own or self.settings.slow_consumers,
+        )
         numbered = isinstance(protocol, NumberedProtocol)
         session = Session(client, protocol, limits, wake, recovery if numbered else None)
         session.request = request
+        session.on_drop = self._node.runtime.metrics.drop
         return session
 
     async def connect(self, session: Session) -> None:

@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 from uuid import uuid4
 
 from gobroke_dist.client import Client
@@ -26,6 +26,10 @@ from gobroke_dist.message import Message, ReplyTo
 from gobroke_dist.request import Receipt
 
 log = logging.getLogger(__name__)
+
+
+SlowConsumers = Literal["disconnect", "drop_oldest", "drop_newest"]
+"""What becomes of a client whose outbox is full: it is closed with ``SLOW_CONSUMER``, or loses some of its frames."""
 
 
 MAX_ASKED = 1000
@@ -167,6 +171,15 @@ class ClosingProtocol(FrameProtocol, Protocol):
         ...
 
 
+@runtime_checkable
+class GapProtocol(FrameProtocol, Protocol):
+    """A protocol that can say that something is missing."""
+
+    def encode_gap(self, dropped: int) -> bytes:
+        """The frame that stands where so many frames were dropped."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Recovery:
     """What a client asks for when it connects: to be let back later, or now.
@@ -182,13 +195,14 @@ class Recovery:
 
 @dataclass(frozen=True, slots=True)
 class OutboxLimits:
-    """What one client's outbox may hold. A client past either limit is too slow, and is disconnected.
+    """What one client's outbox may hold, and what becomes of a client past either limit, which is too slow.
 
     An empty outbox takes one frame of any size, so that a large one is late rather than impossible.
     """
 
     frames: int
     bytes: int
+    when_full: SlowConsumers = "disconnect"
 
 
 class Session:
@@ -209,6 +223,7 @@ class Session:
         identity: who it is, as the authenticator says; None: there is none, or it was not asked yet.
         quiet: how often somebody looked since anything was sent or received.
         retry_after: in how many milliseconds a client that is sent away is to come back; None: when it likes.
+        on_drop: told of frames that a full outbox has lost: the reason, and how many.
     """
 
     def __init__(
@@ -226,6 +241,7 @@ class Session:
         self.close_code: CloseCode | None = None
         self.close_reason = ""
         self.retry_after: int | None = None
+        self.on_drop: Callable[[str, int], None] | None = None
         self.asking: set[str] = set()
         self.request: ConnectRequest | None = None
         self.identity: Identity | None = None
@@ -234,6 +250,10 @@ class Session:
         self._wake = wake
         self._outbox: deque[bytes] = deque()
         self._outbox_bytes = 0
+        self._when_full: SlowConsumers = limits.when_full
+        if isinstance(protocol, NumberedProtocol) and not isinstance(protocol, GapProtocol) and recovery is not None:
+            self._when_full = "disconnect"  # its client could not know that something is missing
+        self._untold = 0  # frames that were dropped, and that the client does not know of
         self.recovery = recovery
         self.secret = b""
         self.epoch = ""
@@ -269,23 +289,25 @@ class Session:
             raise RuntimeError(f"opened() needs a session that is connecting; session {self.id} is open already")
         if self.state is SessionState.CONNECTING:
             self._set(SessionState.OPEN)
+            if self._when_full != "disconnect":
+                self._backlog, self._backlog_bytes = len(self._outbox), self._outbox_bytes  # its welcome is one of them
             if self._outbox:
                 self._wake()
 
     def push(self, frame: bytes) -> bool:
         """Queue a frame; the endpoint's writer is woken. False: it was not taken, because the connection is on
-        its way out or the outbox is full, in which case the session now asks to be closed.
+        its way out, or the outbox is full; then the session now asks to be closed, unless it drops the newest.
 
         While the session is connecting, frames are kept back: a client that is refused gets none.
         """
         if self.ending:
             return False
-        if self._full(frame):
-            self.close(CloseCode.SLOW_CONSUMER, f"{self.pending} frames ({self._outbox_bytes} bytes) wait unread")
+        if self._full(frame) and not self._made_room(frame):
             return False
         self.quiet = 0
-        self._outbox.append(frame)
-        self._outbox_bytes += len(frame)
+        if self._untold and self._when_full == "drop_newest":
+            self._append(*self._gap())
+        self._append(frame)
         if self.state is SessionState.OPEN:
             self._wake()
         return True
@@ -312,9 +334,7 @@ class Session:
         if self.ending:
             return
         self._begun = number
-        for frame in frames:
-            self._outbox.append(frame)
-            self._outbox_bytes += len(frame)
+        self._append(*frames)
         self._backlog, self._backlog_bytes = len(self._outbox), self._outbox_bytes
         early, self._early = self._early, []
         for place, frame in early:
@@ -328,8 +348,9 @@ class Session:
         """
         if self.state is SessionState.CONNECTING:
             return []
+        first = self._gap() if self._when_full == "drop_oldest" else []
         if budget is None:
-            frames = list(self._outbox)
+            frames = [*first, *self._outbox, *self._gap()]
             self._drop()
             return frames
         frames, taken = [], 0
@@ -341,7 +362,9 @@ class Session:
         if self._backlog:
             self._backlog = max(0, self._backlog - len(frames))
             self._backlog_bytes = max(0, self._backlog_bytes - taken) if self._backlog else 0
-        return frames
+        if not self._outbox:
+            frames.extend(self._gap())
+        return first + frames
 
     def close(self, code: CloseCode, reason: str = "", *, retry_after: int | None = None) -> None:
         """Ask for the connection to be closed. The endpoint writes what is queued, then the close, then calls
@@ -384,7 +407,36 @@ class Session:
         waiting, size = len(self._outbox) - self._backlog, self._outbox_bytes - self._backlog_bytes
         return waiting >= self._limits.frames or (waiting > 0 and size + len(frame) > self._limits.bytes)
 
+    def _made_room(self, frame: bytes) -> bool:
+        """Whether a full outbox can take this frame now. What a client gets first is never dropped."""
+        if self._when_full == "disconnect" or self._backlog or self.state is SessionState.CONNECTING:
+            self.close(CloseCode.SLOW_CONSUMER, f"{self.pending} frames ({self._outbox_bytes} bytes) wait unread")
+            return False
+        if self._when_full == "drop_newest":
+            self._dropped("dropped_newest", 1)
+            return False
+        before = len(self._outbox)
+        while self._full(frame):
+            self._outbox_bytes -= len(self._outbox.popleft())
+        self._dropped("dropped_oldest", before - len(self._outbox))
+        return True
+
+    def _dropped(self, reason: str, frames: int) -> None:
+        self._untold += frames
+        if self.on_drop is not None:
+            self.on_drop(reason, frames)
+
+    def _gap(self) -> list[bytes]:
+        """What tells the client of frames that were dropped, in their place; nothing, if none were."""
+        dropped, self._untold = self._untold, 0
+        return [self.protocol.encode_gap(dropped)] if dropped and isinstance(self.protocol, GapProtocol) else []
+
+    def _append(self, *frames: bytes) -> None:
+        self._outbox.extend(frames)
+        self._outbox_bytes += sum(map(len, frames))
+
     def _drop(self) -> None:
+        self._untold = 0
         self._early.clear()
         self._outbox.clear()
         self._outbox_bytes = self._backlog = self._backlog_bytes = 0

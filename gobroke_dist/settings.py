@@ -51,6 +51,11 @@ class Settings(BaseSettings):
         default=1024, ge=1, description="messages that one client's outbox, or the stub's channel, holds"
     )
     outbox_bytes: int = Field(default=1 << 20, ge=1024, description="bytes that one client's outbox holds")
+    slow_consumers: Literal["disconnect", "drop_oldest", "drop_newest"] = Field(
+        default="disconnect",
+        description="what becomes of a client whose outbox is full: it is closed with 4001, or loses its oldest or "
+        "newest frames and is told so; an endpoint may have its own answer",
+    )
     max_frame: int = Field(default=1 << 20, ge=16, description="largest frame that a client may send")
     client_groups: bool = Field(
         default=False, description="whether a client's frame may name groups in to_group, of those that it is in"

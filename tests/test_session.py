@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from gobroke_dist.client import Client
-from gobroke_dist.session import CloseCode, OutboxLimits, Session, SessionState
-from gobroke_dist.wire.frame import RawProtocol
+from gobroke_dist.session import CloseCode, OutboxLimits, Recovery, Session, SessionState, SlowConsumers
+from gobroke_dist.wire.frame import JSONProtocol, RawProtocol
 
 CONNECTING, OPEN, CLOSING, CLOSED = SessionState
 
@@ -146,3 +146,61 @@ def test_e5_close_codes_tell_whether_to_come_back() -> None:
         *("TOKEN_EXPIRED", "TOO_FAST", "TOO_MANY", "IDLE"),
     }
     assert never == {"REMOVED", "ALREADY_CONNECTED", "REFUSED", "REPLACED", "UNAUTHORISED", "REVOKED"}
+
+
+def _dropping(when_full: SlowConsumers, recovery: Recovery | None = None) -> tuple[Session, list[tuple[str, int]]]:
+    """A session whose welcome was taken, with room for three frames; and what it has dropped."""
+    session = Session(Client(), JSONProtocol(), OutboxLimits(3, 100, when_full), lambda: None, recovery)
+    dropped: list[tuple[str, int]] = []
+    session.on_drop = lambda reason, frames: dropped.append((reason, frames))
+    if recovery is None:
+        session.push(b"welcome")
+    else:
+        session.begin(5, [b"welcome", b"missed"])
+    session.opened()
+    return session, dropped
+
+
+def _gap(frames: int) -> bytes:
+    return JSONProtocol().encode_gap(frames)
+
+
+@pytest.mark.parametrize("budget", [None, 1 << 20])
+def test_e4_the_oldest_are_dropped_and_a_gap_stands_in_their_place(budget: int | None) -> None:
+    session, dropped = _dropping("drop_oldest")
+    session.take()
+    assert all(session.push(b"%d" % n) for n in range(5))
+    assert (session.take(budget), dropped) == ([_gap(2), b"2", b"3", b"4"], [("dropped_oldest", 1)] * 2)
+    session.push(b"5")
+    assert session.take(budget) == [b"5"]  # told once
+    assert session.state is OPEN
+
+
+@pytest.mark.parametrize("budget", [None, 1 << 20])
+def test_e4_the_newest_are_dropped_and_a_gap_stands_in_their_place(budget: int | None) -> None:
+    session, dropped = _dropping("drop_newest")
+    session.take()
+    assert [session.push(b"%d" % n) for n in range(5)] == [True] * 3 + [False] * 2
+    assert session.take(1) == [b"0"]
+    session.push(b"5")
+    assert session.push(b"6") is False
+    assert session.take(budget) == [b"1", b"2", _gap(2), b"5", _gap(1)]
+    assert dropped == [("dropped_newest", 1)] * 3
+    assert session.take(budget) == []
+
+
+def test_e4_a_large_frame_drives_out_as_many_as_it_needs_room() -> None:
+    session, dropped = _dropping("drop_oldest")
+    session.take()
+    for frame in (b"a" * 40, b"b" * 40, b"c" * 70):
+        session.push(frame)
+    assert (session.take(), dropped) == ([_gap(2), b"c" * 70], [("dropped_oldest", 2)])
+
+
+@pytest.mark.parametrize("when_full", ["drop_oldest", "drop_newest"])
+def test_e4_c7_of_what_a_client_has_missed_nothing_is_dropped(when_full: SlowConsumers) -> None:
+    """It was promised all of it: it is closed, and may come back."""
+    session, dropped = _dropping(when_full, Recovery())
+    for number in range(6, 10):
+        session.push_numbered(number, b"%d" % number)
+    assert (session.close_code, dropped) == (CloseCode.SLOW_CONSUMER, [])

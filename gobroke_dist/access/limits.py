@@ -110,8 +110,8 @@ LIMITS: Final = (
     ),
     Limit(
         what="messages that a client has not read",
-        settings=("channel_size", "outbox_bytes"),
-        answer="closed",
+        settings=("channel_size", "outbox_bytes", "slow_consumers"),
+        answer="closed; with another `slow_consumers` it loses frames (`drops.dropped_oldest`, `drops.dropped_newest`)",
         metric="counts.closed_slow_consumer",
         code=CloseCode.SLOW_CONSUMER,
     ),

@@ -164,6 +164,12 @@ class ClosedFrame(msgspec.Struct, tag_field="type", tag="closed", omit_defaults=
     retry_after: int | None = None
 
 
+class GapFrame(msgspec.Struct, tag_field="type", tag="gap", frozen=True):
+    """So many frames to this client were dropped here."""
+
+    dropped: int
+
+
 class ErrorFrame(msgspec.Struct, tag_field="type", tag="error", omit_defaults=True, frozen=True):
     """What went wrong with a message of this client."""
 
@@ -251,6 +257,9 @@ class JSONProtocol:
 
     def encode_closed(self, code: int, reason: str, retry_after: int | None = None) -> bytes:
         return _encode(ClosedFrame(code, reason, retry_after))
+
+    def encode_gap(self, dropped: int) -> bytes:
+        return _encode(GapFrame(dropped))
 
     def decode_close(self, frame: bytes) -> int | None:
         if len(frame) > _LONGEST_CLOSE or b'"close"' not in frame:

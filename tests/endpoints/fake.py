@@ -53,7 +53,7 @@ class FakeGateway:
         recovery: Recovery | None = None,
         request: ConnectRequest | None = None,
     ) -> Session:
-        limits = OutboxLimits(self.settings.channel_size, self.settings.outbox_bytes)
+        limits = OutboxLimits(self.settings.channel_size, self.settings.outbox_bytes, self.settings.slow_consumers)
         session = Session(client, protocol, limits, wake, recovery)
         session.request = request
         return session
