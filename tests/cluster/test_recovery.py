@@ -8,7 +8,7 @@ import json
 import random
 import re
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -53,6 +53,7 @@ class Visitor:
     got: list[Any] = field(default_factory=list)
     repeated: int = 0
     close_code: int | None = None
+    retry_after: int | None = None
     _reading: asyncio.Task[None] | None = None
 
     async def connect(self, address: str) -> dict[str, Any]:
@@ -70,6 +71,7 @@ class Visitor:
             if one.type is WSMsgType.TEXT:
                 frame = json.loads(one.data)
                 if frame["type"] != "message":
+                    self.retry_after = frame.get("retry_after")
                     continue
                 self.repeated += frame["offset"] <= self.offset
                 if frame["offset"] > self.offset:
@@ -544,3 +546,97 @@ def _killable(environment: dict[str, str]) -> Any:
             yield (lambda: started.send_signal(signal.SIGKILL)), address[0]
 
     return running()
+
+
+class Crowd:
+    """Clients that are sent numbers by one edge, and stay connected to those of some addresses.
+
+    Attributes:
+        addresses: of the edges that they may connect to; the oldest first.
+    """
+
+    def __init__(self, place: Place, visitors: list[Visitor]) -> None:
+        self.addresses: list[str] = []
+        self._place = place
+        self._visitors = visitors
+        self._done = asyncio.Event()
+
+    async def stay(self) -> None:
+        """Be connected, each of them, until they are let go; they come back when they were told to."""
+        await asyncio.gather(*(self._stay(visitor, number) for number, visitor in enumerate(self._visitors)))
+
+    async def _stay(self, visitor: Visitor, number: int) -> None:
+        await visitor.connect(self.addresses[number % len(self.addresses)])
+        await visitor.ended()
+        while not self._done.is_set():
+            assert (visitor.close_code, visitor.retry_after is None) == (CloseCode.GOING_AWAY, False)
+            await asyncio.sleep((visitor.retry_after or 0) / 1000)
+            assert (await visitor.connect(self.addresses[0]))["recovered"] is True
+            await visitor.ended()
+
+    async def hear(self) -> int:
+        """Be sent numbers until they are let go. Returns how many."""
+        number = 0
+        while not self._done.is_set():
+            for visitor in self._visitors:
+                await send(self._place, number, visitor.uuid)
+            number += 1
+            await asyncio.sleep(0.01)
+        return number
+
+    def let_go(self) -> None:
+        self._done.set()
+
+
+async def test_e7_c7_a_rolling_restart_of_all_edges_under_load_loses_nothing(
+    house: House, redis_url: str, prefix: str
+) -> None:
+    """Three edge processes are ended and started anew in turn, while their clients are sent numbers."""
+    visitors = [house.visitor(f"client-{n}") for n in range(6)]
+    crowd = Crowd(await house.edge(), visitors)
+    environment = {"GOBROKE_REDIS_URL": redis_url, "GOBROKE_PREFIX": prefix, "GOBROKE_RETRY_SPREAD": "0.5"}
+    edges = [_edge(environment) for _ in range(6)]
+    for running in edges[:3]:
+        crowd.addresses.append((await asyncio.to_thread(running.__enter__))[1])
+    staying = asyncio.create_task(crowd.stay())
+    await eventually(lambda: all(visitor.token for visitor in visitors))
+    hearing = asyncio.create_task(crowd.hear())
+    for old, new in zip(edges[:3], edges[3:], strict=True):
+        del crowd.addresses[0]
+        await asyncio.to_thread(old.__exit__, None, None, None)  # asserts that it ends with exit code 0
+        crowd.addresses.append((await asyncio.to_thread(new.__enter__))[1])
+    crowd.let_go()
+    sent = await hearing
+    await eventually(lambda: all(len(visitor.got) >= sent for visitor in visitors), within=10)
+    for running in edges[3:]:
+        await asyncio.to_thread(running.__exit__, None, None, None)
+    await staying
+    assert [(visitor.got, visitor.repeated) for visitor in visitors] == [(list(range(sent)), 0)] * 6
+
+
+async def test_e7_a_second_sigterm_ends_an_edge_at_once(house: House, redis_url: str, prefix: str) -> None:
+    """While it waits for a client that does not answer its goodbye."""
+    environment = {"GOBROKE_REDIS_URL": redis_url, "GOBROKE_PREFIX": prefix}
+    with (
+        contextlib.suppress(AssertionError),  # it does not end as it should otherwise
+        process("gobroke_dist.cli", "edge", APP, says=r"ws://\S+", **environment) as (started, said),
+    ):
+        address = re.search(r"ws://[^\s,]+", said)
+        assert address is not None
+        async with ClientSession() as http, http.ws_connect(f"{address[0]}?client=ann", autoclose=False) as socket:
+            await socket.receive_json(timeout=5)
+            started.send_signal(signal.SIGTERM)
+            while (await socket.receive(timeout=5)).type is not WSMsgType.CLOSE:
+                pass
+            assert started.poll() is None
+            started.send_signal(signal.SIGTERM)
+            await asyncio.to_thread(started.wait, 2)
+    assert started.returncode == 128 + signal.SIGTERM
+
+
+@contextlib.contextmanager
+def _edge(environment: dict[str, str]) -> Iterator[tuple[Any, str]]:
+    with process("gobroke_dist.cli", "edge", APP, says=r"ws://\S+", **environment) as (started, said):
+        address = re.search(r"ws://[^\s,]+", said)
+        assert address is not None
+        yield started, address[0]

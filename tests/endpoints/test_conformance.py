@@ -313,6 +313,35 @@ async def test_e4_e5_a_slow_client_is_closed_with_its_code_and_costs_nobody_else
     assert await ann.data() == 1
 
 
+@pytest.mark.parametrize("policy", ["drop_oldest", "drop_newest"])
+async def test_e4_a_slow_client_may_lose_frames_and_gets_them_by_coming_back(street: Street, policy: str) -> None:
+    """It is told where and how many; those before the gap are whole, and its offset then brings the dropped ones."""
+    house = await street.house(outbox_bytes=1 << 20, channel_size=10, slow_consumers=policy)
+    slow, welcome = await house.visitor("slow", recover=True)
+    ann, _ = await house.visitor("ann")
+    slow.stop_reading()
+    dropped = house.node.runtime.metrics.drops
+    sent = 0
+    while dropped[policy.replace("drop", "dropped")] < 5:
+        await house.send("slow", [sent, "x" * 50_000])
+        sent += 1
+        await ann.send({"to_logic": "echo", "data": sent})
+        assert await ann.data() == sent
+    assert house.session("slow").pending <= 11
+    slow.read_again()
+    numbers, frame, offset = [], await slow.receive(), welcome["offset"]
+    while frame["type"] == "message":
+        numbers.append(frame["data"][0])
+        offset, frame = frame["offset"], await slow.receive()
+    assert numbers == list(range(len(numbers)))
+    assert frame == {"type": "gap", "dropped": dropped[policy.replace("drop", "dropped")]}
+    slow.drop()
+    await house.gone("slow")
+    back, again = await house.visitor("slow", session=welcome["session"], offset=offset)
+    assert again["recovered"] is True
+    assert [(await back.data())[0] for _ in range(len(numbers), sent)] == list(range(len(numbers), sent))
+
+
 async def test_e6_a_dead_peer_is_found_within_ping_and_timeout(street: Street) -> None:
     house = await street.house(ping_interval=0.3, ping_timeout=0.3)
     (dead, _), (ann, _) = await house.visitor("dead"), await house.visitor("ann")

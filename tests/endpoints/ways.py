@@ -42,6 +42,10 @@ class Visitor(ABC):
         """Read nothing more, and so answer nothing."""
 
     @abstractmethod
+    def read_again(self) -> None:
+        """After ``stop_reading``."""
+
+    @abstractmethod
     def drop(self) -> None:
         """Lose the connection, without a goodbye."""
 
@@ -117,6 +121,9 @@ class WebSocketVisitor(Visitor):
     def stop_reading(self) -> None:
         self._transport.pause_reading()
 
+    def read_again(self) -> None:
+        self._transport.resume_reading()
+
     def drop(self) -> None:
         self._transport.abort()
 
@@ -174,6 +181,9 @@ class TCPVisitor(Visitor):
 
     def stop_reading(self) -> None:
         self.client.writer.transport.pause_reading()
+
+    def read_again(self) -> None:
+        self.client.writer.transport.resume_reading()
 
     def drop(self) -> None:
         self.client.abort()
@@ -238,6 +248,9 @@ class StubVisitor(Visitor):
 
     def stop_reading(self) -> None:
         pass  # it reads what it is asked for
+
+    def read_again(self) -> None:
+        pass
 
     def drop(self) -> None:
         raise NotImplementedError("the stub has no connection to lose")
