@@ -28,6 +28,8 @@ from gobroke_dist import (
 from gobroke_dist.node import Node
 from gobroke_dist.roles import edge
 from gobroke_dist.session import Session
+from gobroke_dist.testing.faults import Proxy
+from gobroke_dist.testing.faults.toll import Direction
 from tests.endpoints.ways import Visitor, Way, ways
 from tests.eventually import eventually
 
@@ -354,6 +356,26 @@ async def test_e6_a_dead_peer_is_found_within_ping_and_timeout(street: Street) -
     await asyncio.sleep(0.7)  # more than both together, in which only signs of life go to and fro
     await house.send("ann", 1)
     assert (await reading)["data"] == 1
+
+
+@pytest.mark.parametrize("directions", [("requests",), ("replies",), ()])
+async def test_e6_a_half_open_connection_is_found_within_ping_and_timeout(
+    street: Street, directions: tuple[Direction, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing arrives any more of what the client sends, or of what it is sent, or neither; no end of stream either."""
+    house = await street.house(ping_interval=0.3, ping_timeout=0.3)
+    (endpoint,) = house.broke.endpoints
+    async with Proxy(endpoint.addresses[0]) as proxy:
+        monkeypatch.setattr(endpoint, "_addresses", (proxy.url,))
+        dead, _ = await house.visitor("dead")
+        reading = asyncio.create_task(dead.closed(within=10))
+        session = house.session("dead")
+        proxy.silence(*directions)
+        await eventually(lambda: session.close_code is not None, within=0.3 + 0.3 + 0.9)
+        assert session.close_code is CloseCode.PING_TIMEOUT
+        await house.gone("dead", within=2)
+        dead.drop()
+        await asyncio.gather(reading, return_exceptions=True)
 
 
 # --- going, and coming back --------------------------------------------------
