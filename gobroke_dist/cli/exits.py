@@ -36,7 +36,7 @@ class Exit(IntEnum):
 EXIT_CODES = (
     "Exit codes: 0 ended as asked; 1 failed; 2 wrong application path or usage; "
     "3 Redis can't be reached or started; 4 an address can't be used, such as a port in use; "
-    "5 what was to be checked could not be tried; 143 or 130 a second SIGTERM or SIGINT ended it at once."
+    "5 what was to be checked could not be tried; 143 or 130 an edge that a second SIGTERM or SIGINT ended at once."
 )
 
 _CODES: tuple[tuple[type[Exception], Exit], ...] = (
