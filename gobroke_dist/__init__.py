@@ -1,128 +1,22 @@
 """gobroke_dist: clients on many edge nodes, business code in strict order on Dramatiq workers, one Redis.
 
-What is imported here is the public interface; everything else may change between minor versions.
+The names of ``gobroke_dist.public`` are the public interface; everything else may change between minor versions. They
+are imported when one is first asked for: a program that is only a client (``gobroke_dist.connection``) loads no server.
 """
 
-from gobroke_dist.access.tokens import JWTAuthenticator
-from gobroke_dist.broke import Broke
-from gobroke_dist.client import Client
-from gobroke_dist.endpoint import Endpoint, Gateway
-from gobroke_dist.errors import (
-    ApplicationNotFound,
-    AuthenticationUnavailable,
-    BrokeError,
-    ClientAlreadyExists,
-    ClientCouldNotBeDisconnected,
-    ClientDoesNotExist,
-    CouldNotCreateServer,
-    CouldNotStartProcessor,
-    Draining,
-    FrameInvalid,
-    GroupInvalid,
-    GroupNotAllowed,
-    LogicAlreadyExists,
-    LogicDoesNotExist,
-    LogicInvalid,
-    LogicIsPassive,
-    MessageRejected,
-    NoEndpointProvided,
-    NotAuthorised,
-    NotRunning,
-    PayloadInvalid,
-    ProcessorAlreadyExists,
-    QueueFull,
-    RateLimited,
-    RedisUnavailable,
-    RequestError,
-    RequestFailed,
-    RequestInvalid,
-    RequestTimedOut,
-    Revoked,
-    TagDoesNotExist,
-    TooManyConnections,
-    Unauthorised,
-    Unavailable,
-)
-from gobroke_dist.identity import Authenticator, ConnectRequest, Identity
-from gobroke_dist.logic import LogicBase, LogicType, Tick
-from gobroke_dist.message import (
-    Delivery,
-    Message,
-    MessageState,
-    ReplyTo,
-    new_client_message,
-    new_logic_message,
-    new_simple_client_message,
-    new_simple_logic_message,
-)
-from gobroke_dist.middleware import Middleware
-from gobroke_dist.request import ClientReply, ClientRequest
-from gobroke_dist.session import CloseCode, FrameProtocol, Session, SessionState
-from gobroke_dist.settings import Settings
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gobroke_dist.public import *  # noqa: F403
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "ApplicationNotFound",
-    "AuthenticationUnavailable",
-    "Authenticator",
-    "Broke",
-    "BrokeError",
-    "Client",
-    "ClientAlreadyExists",
-    "ClientCouldNotBeDisconnected",
-    "ClientDoesNotExist",
-    "ClientReply",
-    "ClientRequest",
-    "CloseCode",
-    "ConnectRequest",
-    "CouldNotCreateServer",
-    "CouldNotStartProcessor",
-    "Delivery",
-    "Draining",
-    "Endpoint",
-    "FrameInvalid",
-    "FrameProtocol",
-    "Gateway",
-    "GroupInvalid",
-    "GroupNotAllowed",
-    "Identity",
-    "JWTAuthenticator",
-    "LogicAlreadyExists",
-    "LogicBase",
-    "LogicDoesNotExist",
-    "LogicInvalid",
-    "LogicIsPassive",
-    "LogicType",
-    "Message",
-    "MessageRejected",
-    "MessageState",
-    "Middleware",
-    "NoEndpointProvided",
-    "NotAuthorised",
-    "NotRunning",
-    "PayloadInvalid",
-    "ProcessorAlreadyExists",
-    "QueueFull",
-    "RateLimited",
-    "RedisUnavailable",
-    "ReplyTo",
-    "RequestError",
-    "RequestFailed",
-    "RequestInvalid",
-    "RequestTimedOut",
-    "Revoked",
-    "Session",
-    "SessionState",
-    "Settings",
-    "TagDoesNotExist",
-    "Tick",
-    "TooManyConnections",
-    "Unauthorised",
-    "Unavailable",
-    "__version__",
-    "new_client_message",
-    "new_logic_message",
-    "new_simple_client_message",
-    "new_simple_logic_message",
-]
+
+def __getattr__(name: str) -> Any:
+    if name.startswith("__"):
+        raise AttributeError(name)
+    public = import_module("gobroke_dist.public")
+    if name not in public.__all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(public, name)
