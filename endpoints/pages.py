@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
+
+import gobroke_dist
+
+CLIENT: Final = "/gobroke.js"
+"""Where pages find the client that comes with the package, unless their folder has a file of this name."""
+
+_CLIENT_FILE: Final = Path(gobroke_dist.__file__).parent / "connection" / "gobroke.js"
 
 
 def find_page(folder: Path, path: str) -> Path | None:
@@ -21,3 +29,8 @@ def find_page(folder: Path, path: str) -> Path | None:
     except (OSError, ValueError):
         return None
     return page if page.is_file() and page.is_relative_to(root) else None
+
+
+def find_page_or_client(folder: Path, path: str) -> Path | None:
+    """As ``find_page``, and the client at ``CLIENT``."""
+    return find_page(folder, path) or (_CLIENT_FILE if path == CLIENT else None)

@@ -22,7 +22,7 @@ class WebSocketEndpoint(Served):
         port: the port; 0 takes a free one, which ``addresses`` tells after the start.
         path: where clients connect.
         protocol: how they speak; the JSON envelope by default.
-        pages: a folder of files to serve, ``index.html`` at ``/``.
+        pages: a folder of files to serve, ``index.html`` at ``/``; with it, the client for browsers at ``/gobroke.js``.
         origins: which pages may connect, such as ``("https://example.com",)``; ``("*",)`` is every page, None only
             pages of the host that the client connects to. A client without an ``Origin`` is no browser, and may.
         slow_consumers: what becomes of clients that read too slowly; None: as ``Settings.slow_consumers`` says.

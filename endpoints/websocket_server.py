@@ -16,7 +16,7 @@ from aiohttp.http_websocket import WebSocketReader
 
 from endpoints.link import WRITE_AHEAD, Links
 from endpoints.listening import listen
-from endpoints.pages import find_page
+from endpoints.pages import find_page_or_client
 from endpoints.websocket_connection import Connection, GuardedParser
 from endpoints.websocket_handshake import HandshakeRefused, UpgradeRequest, accept
 from gobroke_dist.access.door import Door, Visit
@@ -162,7 +162,7 @@ class WebSocketServer:
 
     async def _page(self, path: str) -> web.StreamResponse:
         folder = self._options.pages
-        page = None if folder is None else await asyncio.to_thread(find_page, folder, path)
+        page = None if folder is None else await asyncio.to_thread(find_page_or_client, folder, path)
         if page is None:
             return web.Response(status=404, text="there is nothing here\n")
         return web.FileResponse(page, headers={"X-Content-Type-Options": "nosniff", "Cache-Control": "no-cache"})

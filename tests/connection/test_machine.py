@@ -212,7 +212,7 @@ def test_closing_settles_all_that_waits() -> None:
 
 
 class AnyOrder(RuleBasedStateMachine):
-    """C7, C11: offsets only grow between gaps that are told, sends and requests are written once, all is settled once."""
+    """C7, C11: offsets grow between gaps that are told, sends and requests are written once, all is settled once."""
 
     def __init__(self) -> None:
         super().__init__()
