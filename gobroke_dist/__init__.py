@@ -5,6 +5,7 @@ are imported when one is first asked for: a program that is only a client (``gob
 """
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -14,9 +15,10 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
-    if name.startswith("__"):
-        raise AttributeError(name)
-    public = import_module("gobroke_dist.public")
-    if name not in public.__all__:
+    public = None
+    # Asked for a module, this is to say no, and to import nothing: that is the import's own work.
+    if not name.startswith("__") and find_spec(f"{__name__}.{name}") is None:
+        public = import_module("gobroke_dist.public")
+    if public is None or name not in public.__all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(public, name)

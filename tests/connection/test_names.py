@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import gobroke_dist.connection
 from gobroke_dist import public
 
@@ -18,6 +20,12 @@ def test_a_client_loads_no_server() -> None:
     code = "import sys, gobroke_dist.connection; print(sorted({'redis', 'dramatiq', 'pydantic'} & set(sys.modules)))"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
     assert ran.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("first", ["endpoints", "gobroke_dist.settings", "gobroke_dist.testing", "gobroke_dist.cli"])
+def test_it_does_not_matter_what_is_imported_first(first: str) -> None:
+    """A module that asks the package for a module does not get all of the public names loaded in the middle of it."""
+    subprocess.run([sys.executable, "-c", f"import {first}"], timeout=30, check=True)
 
 
 def test_a2_every_public_name_is_the_packages() -> None:
