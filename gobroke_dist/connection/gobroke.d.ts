@@ -68,7 +68,6 @@ export class Connection extends EventTarget {
   readonly url: URL;
   readonly client: string | null;
   readonly state: State;
-  readonly heardAt?: number;
   /** At most once; without a connection it waits `keep` for one. Returns the message's uuid. */
   send(data: unknown, to: Recipients, options?: { keep?: number }): string;
   /** At most once. */

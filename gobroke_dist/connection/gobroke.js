@@ -20,6 +20,7 @@ export class GobrokeError extends Error {
 export class Connection extends EventTarget {
   #options; #socket = null; #waiting = new Map(); #bytes = 0; #session = ""; #offset = 0; #seen = false;
   #tries = 0; #hint = 0; #openedAt = 0; #ghostUntil = 0; #dialled = 0; #timer; #tokenTimer; #refreshing = "";
+  #heard = 0; // frames
 
   constructor(url, options = {}) {
     super();
@@ -87,7 +88,7 @@ export class Connection extends EventTarget {
 
   #sendOne(uuid, one) {
     one.sent = true;
-    one.sentAt = Date.now();
+    one.heard = this.#heard;
     this.#write(one.text);
     if (one.kind === "send") this.#settle(uuid, (waiting) => waiting.resolve());
   }
@@ -113,7 +114,7 @@ export class Connection extends EventTarget {
   #tooLate(uuid, one) {
     this.#fail(uuid, "timed_out", "nothing came in time", { accepted: one.accepted });
     // A browser can't ping. Not a word since it was sent: the connection may be dead, and to come back is cheap.
-    if (one.sent && this.state === "open" && this.heardAt < one.sentAt) this.#lost(1006, "nothing is heard");
+    if (one.sent && this.state === "open" && one.heard === this.#heard) this.#lost(1006, "nothing is heard");
   }
 
   // --- life --------------------------------------------------------------------
@@ -185,7 +186,7 @@ export class Connection extends EventTarget {
   // --- in ----------------------------------------------------------------------
 
   #receive(frame) {
-    this.heardAt = Date.now();
+    this.#heard += 1;
     if (typeof frame.retry_after === "number" && frame.type !== "error") this.#hint = Math.max(0, frame.retry_after * 1000);
     const one = this.#waiting.get(frame.uuid);
     if (frame.type === "welcome") this.#welcome(frame);
