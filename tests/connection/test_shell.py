@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import re
+import sys
+from asyncio.subprocess import PIPE, STDOUT, Process
+from contextlib import AsyncExitStack
 
 from endpoints import WebSocketEndpoint
-from gobroke_dist import Broke, LogicBase, Message, Settings
-from gobroke_dist.connection import Connection, Lost, Opened, Options, Received
+from gobroke_dist import Broke, CloseCode, JWTAuthenticator, LogicBase, Message, Settings
+from gobroke_dist.connection import Connection, Ended, Lost, Opened, Options, Received
 from gobroke_dist.roles import edge
 from gobroke_dist.testing.faults import Proxy
+from tests.access.issuer import SECRET, signed
+from tests.cluster.test_processes import APP
+from tests.eventually import eventually
 
 
 class Twice(LogicBase):
@@ -35,3 +44,105 @@ async def test_c7_c11_it_asks_is_asked_and_comes_back_with_what_it_missed(redis_
             assert isinstance(missed, Received)
             assert missed.data == "missed"
             assert await ann.request(4, to_logic="twice") == 8
+
+
+async def test_c2_e5_who_was_replaced_does_not_come_back(redis_url: str, prefix: str) -> None:
+    settings = Settings(redis_url=redis_url, prefix=prefix, duplicate_clients="replace")
+    async with (
+        edge(Broke(WebSocketEndpoint(port=0), settings=settings)) as node,
+        asyncio.timeout(10),
+        Connection(node.addresses[0], client="ann") as first,
+    ):
+        events = aiter(first)
+        assert isinstance(await anext(events), Opened)
+        async with Connection(node.addresses[0], client="ann") as second:
+            assert isinstance(await anext(aiter(second)), Opened)
+            ended = await anext(events)
+            assert isinstance(ended, Ended)
+            assert ended.code == CloseCode.REPLACED
+
+
+async def test_e7_c7_a_node_that_drains_sends_it_to_another_with_what_it_missed(redis_url: str, prefix: str) -> None:
+    """Its next try leads to the other, as a load balancer would have it, and it gets what was sent meanwhile."""
+    settings = Settings(redis_url=redis_url, prefix=prefix, drain_timeout=2)
+    brokes = [Broke(WebSocketEndpoint(port=0), settings=settings) for _ in range(2)]
+    async with edge(brokes[1]) as other, asyncio.timeout(20):
+        brokes[1]._operations = other.runtime.operations
+        async with AsyncExitStack() as first:
+            node = await first.enter_async_context(edge(brokes[0]))
+            ann = Connection(node.addresses[0], client="ann", options=Options(first_wait=0.1))
+            await ann.__aenter__()
+            events = aiter(ann)
+            assert isinstance(await anext(events), Opened)
+            ann._url = other.addresses[0]
+        lost = await anext(events)
+        assert isinstance(lost, Lost)
+        assert lost.code == CloseCode.GOING_AWAY
+        await brokes[1].send_message(Message(to_client="ann", message_raw=b"1"))
+        opened, missed = await anext(events), await anext(events)
+        assert isinstance(opened, Opened)
+        assert (opened.recovered, opened.node) == (True, other.runtime.node)
+        assert isinstance(missed, Received)
+        assert missed.data == 1
+        await ann.close()
+
+
+async def test_e2_a_token_is_renewed_in_time_on_the_same_connection(redis_url: str, prefix: str) -> None:
+    """Each lives 4 seconds; after 6 the connection is the first one still, and works."""
+    broke = Broke(
+        WebSocketEndpoint(port=0),
+        settings=Settings(redis_url=redis_url, prefix=prefix),
+        authenticator=JWTAuthenticator(algorithms=["HS256"], key=SECRET, leeway=0),
+    )
+    broke.add_logic(Twice())
+    shown: list[str] = []
+
+    async def token() -> str:
+        shown.append(signed("ann", seconds=4))
+        return shown[-1]
+
+    async with edge(broke) as node, Connection(node.addresses[0], token=token) as ann:
+        events = aiter(ann)
+        assert isinstance(await anext(events), Opened)
+        first_ends = asyncio.get_running_loop().time() + 5
+        await eventually(lambda: len(shown) >= 3 and asyncio.get_running_loop().time() > first_ends, within=15)
+        assert await ann.request(3, to_logic="twice") == 6
+        assert ann._machine.dialled == 1
+
+
+async def test_c7_a_node_that_is_killed(redis_url: str, prefix: str) -> None:
+    """SIGKILL; the client comes back to another node, and has what was sent to it meanwhile, once."""
+    broke = Broke(WebSocketEndpoint(port=0), settings=Settings(redis_url=redis_url, prefix=prefix))
+    command = (sys.executable, "-m", "gobroke_dist.cli", "edge", APP)
+    environment = os.environ | {"GOBROKE_REDIS_URL": redis_url, "GOBROKE_PREFIX": prefix}
+    program = await asyncio.create_subprocess_exec(*command, env=environment, stdout=PIPE, stderr=STDOUT)
+    try:
+        async with edge(broke) as other, asyncio.timeout(40):
+            broke._operations = other.runtime.operations
+            address = await told_by(program)
+            async with Connection(address, client="ann", options=Options(first_wait=0.1)) as ann:
+                events = aiter(ann)
+                assert isinstance(await anext(events), Opened)
+                ann._url = other.addresses[0]
+                program.kill()
+                assert isinstance(await anext(events), Lost)
+                await broke.send_message(Message(to_client="ann", message_raw=b"1"))
+                opened, missed = await anext(events), await anext(events)
+                assert isinstance(opened, Opened)
+                assert opened.recovered
+                assert isinstance(missed, Received)
+                assert missed.data == 1
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            program.kill()
+        await program.wait()
+
+
+async def told_by(program: Process) -> str:
+    """The address that an edge prints."""
+    assert program.stdout is not None
+    async for line in program.stdout:
+        found = re.search(r"ws://[^\s,]+", line.decode())
+        if found:
+            return found[0]
+    raise AssertionError("the edge has ended")
