@@ -5,6 +5,7 @@ None of this imports an HTTP server: a worker that loads the application has no 
 
 from endpoints.channel import ChannelEndpoint
 from endpoints.framing import Framing, LengthPrefix, Lines
+from endpoints.http import HTTPEndpoint
 from endpoints.stub import StubEndpoint
 from endpoints.tcp import TCPEndpoint
 from endpoints.websocket import WebSocketEndpoint
@@ -12,6 +13,7 @@ from endpoints.websocket import WebSocketEndpoint
 __all__ = [
     "ChannelEndpoint",
     "Framing",
+    "HTTPEndpoint",
     "LengthPrefix",
     "Lines",
     "StubEndpoint",

@@ -2,26 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
-from urllib.parse import urlsplit
 
+from endpoints.handshake import HandshakeRefused, headers_of, require_origin
 from endpoints.hello import Hello, HelloRefused, introduced
-
-ANY_ORIGIN: Final = "*"
-
-_PORTS: Final = {"http": ":80", "https": ":443"}
-_SINGLE: Final = ("authorization", "host", "origin", "sec-websocket-key", "sec-websocket-version", "upgrade")
-
-
-class HandshakeRefused(Exception):
-    """The HTTP answer to a request that does not become a WebSocket."""
-
-    def __init__(self, status: int, text: str, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(text)
-        self.status = status
-        self.headers = headers or {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,35 +30,13 @@ def accept(request: UpgradeRequest, origins: tuple[str, ...] | None, address: st
     Raises:
         HandshakeRefused: answer with this.
     """
-    headers = _headers(request.headers)
+    headers = headers_of(request.headers)
     _upgrade(request, headers)
-    if "origin" in headers and not allowed(headers["origin"], headers["host"], origins):
-        raise HandshakeRefused(403, f"Origin {headers['origin'][:200]} is not allowed here")
+    require_origin(headers, origins)
     try:
         return introduced(request.query, transport="websocket", address=address, headers=headers)
     except HelloRefused as refused:
         raise HandshakeRefused(400, str(refused)) from refused
-
-
-def allowed(origin: str, host: str, origins: tuple[str, ...] | None) -> bool:
-    """Whether a page of this origin may connect."""
-    if origins is not None:
-        return ANY_ORIGIN in origins or origin.lower() in (one.lower().rstrip("/") for one in origins)
-    try:
-        parts = urlsplit(origin.lower())
-    except ValueError:
-        return False
-    default = _PORTS.get(parts.scheme, "")
-    return bool(default) and parts.netloc.removesuffix(default) == host.lower().removesuffix(default)
-
-
-def _headers(given: Iterable[tuple[str, str]]) -> dict[str, str]:
-    headers: dict[str, str] = {}
-    for name, value in given:
-        if name in headers and name in _SINGLE:
-            raise HandshakeRefused(400, f"the header {name} is given twice")
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    return headers
 
 
 def _upgrade(request: UpgradeRequest, headers: dict[str, str]) -> None:

@@ -7,28 +7,22 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from math import ceil
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from aiohttp import web
 from aiohttp.http_websocket import WebSocketReader
 
-from endpoints.link import WRITE_AHEAD, Links
+from endpoints.edge_protocol import EdgeProtocol, come_later, health
+from endpoints.handshake import HandshakeRefused
+from endpoints.link import Links
 from endpoints.listening import listen
 from endpoints.pages import find_page_or_client
 from endpoints.websocket_connection import Connection, GuardedParser
-from endpoints.websocket_handshake import HandshakeRefused, UpgradeRequest, accept
-from gobroke_dist.access.door import Door, Visit
-from gobroke_dist.access.limits import HTTP_STATUS
+from endpoints.websocket_handshake import UpgradeRequest, accept
 from gobroke_dist.endpoint import Gateway
 from gobroke_dist.errors import TooManyConnections
 from gobroke_dist.session import FrameProtocol, Session
-
-_HTTP: Final[dict[str, Any]] = {"access_log": None, "lingering_time": 1.0}
-
-_LATER: Final = 1.0
-"""Seconds by which aiohttp is more patient than we are: it does not tell whom it has cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,68 +37,15 @@ class ServerOptions:
     origins: tuple[str, ...] | None
 
 
-class EdgeProtocol(web.RequestHandler):
-    """aiohttp's protocol, with its flow control and its WebSocket parser in our hands."""
+class WebSocketProtocol(EdgeProtocol):
+    """That, with its WebSocket parser in our hands."""
 
-    __slots__ = ("_door", "_patience", "_timeout", "connection", "visit")
-
-    connection: Connection | None
-    visit: Visit | None
-
-    def __init__(self, http: web.Server, door: Door, timeout: float) -> None:
-        self._door = door
-        self._timeout = timeout
-        self._patience: asyncio.TimerHandle | None = None
-        loop = asyncio.get_running_loop()
-        super().__init__(http, loop=loop, keepalive_timeout=timeout + _LATER, **_HTTP)
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Called by the event loop."""
-        self.connection = None
-        cast(asyncio.Transport, transport).set_write_buffer_limits(high=WRITE_AHEAD)
-        super().connection_made(transport)
-        peer = transport.get_extra_info("peername")
-        self.visit = self._door.visit(peer[0] if peer else "")
-        if self.visit is None:
-            cast(asyncio.Transport, transport).abort()
-        else:
-            self._patience = asyncio.get_running_loop().call_later(self._timeout, self._too_late)
-
-    def asked(self) -> None:
-        """A whole request has come."""
-        if self._patience is not None:
-            self._patience.cancel()
-
-    def _too_late(self) -> None:
-        self._door.too_late()
-        if self.transport is not None:
-            self.transport.abort()
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        """Called by the event loop."""
-        super().connection_lost(exc)
-        self.asked()
-        if self.visit is not None:
-            self.visit.leave()
-        if self.connection is not None:
-            self.connection.lost()
-
-    def pause_writing(self) -> None:
-        """Called by the transport."""
-        super().pause_writing()
-        if self.connection is not None:
-            self.connection.pause()
-
-    def resume_writing(self) -> None:
-        """Called by the transport."""
-        super().resume_writing()
-        if self.connection is not None:
-            self.connection.resume()
+    __slots__ = ()
 
     def set_parser(self, parser: WebSocketReader, data_received_cb: Any = None) -> None:
         """Called by aiohttp when a request was upgraded."""
-        if self.connection is not None:
-            parser = cast(WebSocketReader, GuardedParser(parser, self.connection))
+        if isinstance(self.link, Connection):
+            parser = cast(WebSocketReader, GuardedParser(parser, self.link))
         super().set_parser(parser, data_received_cb)
 
 
@@ -127,7 +68,7 @@ class WebSocketServer:
         """Listen. Returns the port. Raises ``CouldNotCreateServer``."""
         door, settings = self._gateway.door, self._gateway.settings
         self._listener, port = await listen(
-            lambda: EdgeProtocol(self._http, door, settings.handshake_timeout),
+            lambda: WebSocketProtocol(self._http, door, settings.handshake_timeout),
             self._options.host,
             self._options.port,
             settings,
@@ -153,12 +94,8 @@ class WebSocketServer:
             return await self._connect(request)
         if request.method not in ("GET", "HEAD"):
             return web.Response(status=405, text="only GET is answered here\n", headers={"Allow": "GET, HEAD"})
-        if request.path == "/healthz":
-            return web.Response(text="alive\n")
-        if request.path == "/readyz":
-            ready = self._gateway.ready
-            return web.Response(status=200 if ready else 503, text="ready\n" if ready else "not ready\n")
-        return await self._page(request.path)
+        healthy = health(request.path, self._gateway)
+        return await self._page(request.path) if healthy is None else healthy
 
     async def _page(self, path: str) -> web.StreamResponse:
         folder = self._options.pages
@@ -179,13 +116,13 @@ class WebSocketServer:
             visit.enter(address)
             hello = accept(_upgrade_request(request), self._options.origins, address)
         except TooManyConnections as full:
-            return _come_later(full)
+            return come_later(full)
         except HandshakeRefused as refused:
             return web.Response(status=refused.status, text=f"{refused}\n", headers=refused.headers)
         if request.transport is None or not web.WebSocketResponse(compress=False).can_prepare(request):
             return web.Response(status=400, text="Sec-WebSocket-Key must be 16 bytes in base64\n")
         connection = Connection(self._gateway, self._options.protocol, hello, request, request.transport)
-        cast(EdgeProtocol, request.protocol).connection = connection
+        cast(EdgeProtocol, request.protocol).link = connection
         with self._links.holding(connection):
             return await _served(connection)
 
@@ -196,13 +133,6 @@ async def _served(connection: Connection) -> web.StreamResponse:
     except ConnectionResetError:  # it was gone before it was let in; aiohttp takes that well from other answers only
         return web.Response(status=400)
     return connection.socket
-
-
-def _come_later(full: TooManyConnections) -> web.Response:
-    headers = {"Retry-After": str(ceil(full.retry_after)), "Connection": "close"}
-    answer = web.Response(status=HTTP_STATUS[full.limit], text=f"{full}\n", headers=headers)
-    answer.force_close()
-    return answer
 
 
 def _upgrade_request(request: web.BaseRequest) -> UpgradeRequest:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import msgspec
@@ -25,6 +25,7 @@ class Arrivals:
         spawn: runs something in the background.
         give: tells a client what has become of its message.
         replaced: hears of a session that has lost its place.
+        post: takes what a client has sent by way of another node.
     """
 
     def __init__(
@@ -34,15 +35,18 @@ class Arrivals:
         spawn: Callable[[Coroutine[Any, Any, None]], None],
         give: Callable[[Session, Receipt], None],
         replaced: Callable[[str], None],
+        post: Callable[[wire.Posted], Awaitable[wire.Taken]],
     ) -> None:
         self._runtime = runtime
         self._spawn = spawn
         self._give = give
         self._replaced = replaced
+        self._post = post
         groups = runtime.group_directory
         self._takers: dict[type[wire.Envelope], Callable[[Any, Arrival], None]] = {
             wire.Deliver: self._deliver,
             wire.Close: self._take_close,
+            wire.Posted: self._take_posted,
             wire.Receipt: self._take_receipt,
             wire.Answer: lambda answer, _: runtime.requests.came(answer),
             wire.Membership: lambda news, _: groups.told(news),
@@ -113,6 +117,13 @@ class Arrivals:
             self._spawn(self._close(envelope, arrival.reply))
         else:
             self._replaced(envelope.session)
+
+    def _take_posted(self, envelope: wire.Posted, arrival: Arrival) -> None:
+        if arrival.reply is not None:
+            self._spawn(self._answer_posted(envelope, arrival.reply))
+
+    async def _answer_posted(self, envelope: wire.Posted, reply: Reply) -> None:
+        await reply(wire.encode(await self._post(envelope)))
 
     async def _close(self, envelope: wire.Close, reply: Reply) -> None:
         done = await close_local(

@@ -9,6 +9,7 @@ from gobroke_dist.access.door import Door
 from gobroke_dist.client import Client
 from gobroke_dist.identity import ConnectRequest
 from gobroke_dist.message import Message
+from gobroke_dist.request import Outcome
 from gobroke_dist.session import FrameProtocol, Recovery, Session, SlowConsumers
 from gobroke_dist.settings import Settings
 
@@ -64,6 +65,18 @@ class Gateway(Protocol):
 
     async def receive_message(self, session: Session, message: Message) -> None:
         """As ``receive``, for an endpoint that has a message rather than a frame."""
+        ...
+
+    async def post(self, client: str, token: str, frame: bytes) -> Outcome:
+        """Process one frame of a client whose connection is on any node, and that shows the token of its session.
+
+        It is what ``receive`` is, but that what is wrong with the frame is told here and not on the connection.
+
+        Raises:
+            Unauthorised: it is not the client's token.
+            ClientDoesNotExist: it is not connected at this moment.
+            Unavailable: it is not known whether the frame was taken; send it again, with the same uuid.
+        """
         ...
 
     async def disconnect(self, session: Session) -> None:

@@ -21,8 +21,10 @@ from gobroke_dist.errors import BrokeError, ClientAlreadyExists, Draining, Redis
 from gobroke_dist.identity import ConnectRequest
 from gobroke_dist.logic import LogicBase, LogicType, Tick
 from gobroke_dist.message import Message
+from gobroke_dist.posting import Posting
 from gobroke_dist.presence import Presence
 from gobroke_dist.reception import Reception
+from gobroke_dist.request import Outcome
 from gobroke_dist.returning import Returns
 from gobroke_dist.runtime import Runtime
 from gobroke_dist.schedule import schedule_of
@@ -62,8 +64,13 @@ class Node:
         self.warden = Warden(runtime)
         self.door = Door(runtime.settings, runtime.metrics, SystemClock().monotonic)
         self.reception = Reception(runtime, self._spawn, self.warden)
+        self.posting = Posting(runtime, self.reception, self._heard)
         self._arrivals = Arrivals(
-            runtime, spawn=self._spawn, give=self.reception.give, replaced=self._admission.replaced
+            runtime,
+            spawn=self._spawn,
+            give=self.reception.give,
+            replaced=self._admission.replaced,
+            post=self.posting.posted,
         )
         self._presence = Presence(
             node=runtime.node,
@@ -153,16 +160,18 @@ class Node:
 
     async def receive_message(self, session: Session, message: Message) -> None:
         """Route one message of a client; what is wrong with it is the client's to know."""
-        client = session.client
-        message.from_client = client
-        client.last_message = datetime.now(UTC)
-        self._touch(client)
+        self._heard(session, message)
         await self.reception.receive(session, message)
 
     # --- in the background -------------------------------------------------------
 
     async def _look(self) -> None:
         self.warden.look()
+
+    def _heard(self, session: Session, message: Message) -> None:
+        message.from_client = client = session.client
+        client.last_message = datetime.now(UTC)
+        self._touch(client)
 
     def _touch(self, client: Client) -> None:
         self._touched[client.session] = client
@@ -317,6 +326,11 @@ class _EndpointGateway:
 
     async def receive_message(self, session: Session, message: Message) -> None:
         await self._node.receive_message(session, message)
+
+    async def post(self, client: str, token: str, frame: bytes) -> Outcome:
+        if self._node.draining:
+            raise Draining
+        return await self._node.posting.post(client, token, frame)
 
     async def disconnect(self, session: Session) -> None:
         await self._node.disconnect(session)

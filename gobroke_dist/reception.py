@@ -37,6 +37,13 @@ class Reception:
     async def receive(self, session: Session, message: Message) -> None:
         """Route one message of a client; what is wrong with it is the client's to know."""
         try:
+            await self.handle(session, message)
+        except BrokeError as error:
+            self.refuse(session, error, message.uuid)
+
+    async def handle(self, session: Session, message: Message) -> None:
+        """As ``receive``; what is wrong is the caller's to tell. Raises ``BrokeError``."""
+        try:
             self._warden.spend(session)
             self._warden.require_authorised(session, message)
             if isinstance(message, ClientReply):
@@ -47,24 +54,32 @@ class Reception:
                 await self._request(session, message)
             else:
                 await self._route(session, message)
-        except BrokeError as error:
-            self.refuse(session, error, message.uuid)
+        except BrokeError:
+            raise
         except Exception:
             # A defect here must cost this message only (contract R8); the client may send it again.
             log.exception("message %s could not be routed", message.uuid)
-            self.refuse(session, BrokeError("the server failed on this message"), message.uuid)
+            raise BrokeError("the server failed on this message") from None
 
     def refuse_frame(self, session: Session, error: BrokeError) -> None:
         """Tell a client what is wrong with a frame that is no message. It counts as one."""
+        self.refuse(session, self.no_message(session, error), None)
+
+    def no_message(self, session: Session, error: BrokeError) -> BrokeError:
+        """What to tell of a frame that is no message, and counts as one."""
         try:
             self._warden.spend(session)
         except RateLimited as too_fast:
-            error = too_fast
-        self.refuse(session, error, None)
+            return too_fast
+        return error
+
+    def refused(self, error: BrokeError) -> None:
+        """Count a message of a client that was not taken."""
+        self._runtime.metrics.count(f"refused_{error.code}")
 
     def refuse(self, session: Session, error: BrokeError, uuid: str | None) -> None:
         """Tell a client what is wrong with its message, and count it."""
-        self._runtime.metrics.count(f"refused_{error.code}")
+        self.refused(error)
         frame = session.protocol.encode_error(error, uuid)
         if frame is not None:
             session.push(frame)

@@ -30,6 +30,24 @@ class Receipt(NamedTuple):
     reason: str = ""
 
 
+class Outcome(NamedTuple):
+    """What became of a frame that a client has sent outside of its connection.
+
+    Attributes:
+        uuid: of its message; None: it is not known.
+        code: of the error; empty: it was taken.
+        text: of the error.
+        field: that is wrong, if one is.
+        retry_after: seconds after which it is worth another try, if that is known.
+    """
+
+    uuid: str | None
+    code: str = ""
+    text: str = ""
+    field: str | None = None
+    retry_after: float = 0.0
+
+
 class ClientRequest(Message):
     """A client's message that asks a logic for an answer.
 

@@ -269,6 +269,11 @@ class Session:
         return len(self._outbox)
 
     @property
+    def token(self) -> str:
+        """What the client shows when it comes back; of one that does not, nothing that anybody has."""
+        return f"{self.secret.decode()}.{self.epoch}"
+
+    @property
     def ending(self) -> bool:
         """Whether the connection is on its way out, or gone: nothing that arrives on it counts any more."""
         return self.state in (SessionState.CLOSING, SessionState.CLOSED)

@@ -107,13 +107,31 @@ class Rejoined(msgspec.Struct, frozen=True):
     groups: tuple[str, ...]
 
 
+class Posted(msgspec.Struct, tag="p", array_like=True, frozen=True):
+    """A client of yours has sent this frame by way of another node, and shown this token."""
+
+    client: str
+    token: str
+    frame: bytes
+
+
+class Taken(msgspec.Struct, tag="t", array_like=True, frozen=True):
+    """The answer to ``Posted``: the fields of an ``Outcome``."""
+
+    uuid: str | None
+    code: str
+    text: str
+    field: str | None
+    retry_after: float
+
+
 class Echo(msgspec.Struct, tag="e", array_like=True, frozen=True):
     """From a node to itself: all that was published to it before has arrived."""
 
     token: str
 
 
-Packed = Deliver | Close | Closed | Answer | Receipt | Membership | Echo
+Packed = Deliver | Close | Closed | Answer | Receipt | Membership | Posted | Taken | Echo
 Envelope = Packed | Rejoined
 
 _encoder = msgspec.msgpack.Encoder()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from endpoints.websocket_handshake import HandshakeRefused, UpgradeRequest, accept, allowed
+from endpoints.handshake import HandshakeRefused, allowed
+from endpoints.websocket_handshake import UpgradeRequest, accept
 from gobroke_dist.client import Client
 
 HEADERS = {"host": "a.example:8080", "upgrade": "WebSocket", "connection": "keep-alive, Upgrade"}

@@ -1,0 +1,102 @@
+"""A socket that speaks HTTP: what every endpoint with requests does alike before it knows what is wanted."""
+
+from __future__ import annotations
+
+import asyncio
+from math import ceil
+from typing import Any, Final, cast
+
+from aiohttp import web
+
+from endpoints.link import WRITE_AHEAD, Link
+from gobroke_dist.access.door import Door, Visit
+from gobroke_dist.access.limits import HTTP_STATUS
+from gobroke_dist.endpoint import Gateway
+from gobroke_dist.errors import TooManyConnections
+
+_HTTP: Final[dict[str, Any]] = {"access_log": None, "lingering_time": 1.0}
+
+_LATER: Final = 1.0
+"""Seconds by which aiohttp is more patient than we are: it does not tell whom it has cut."""
+
+
+class EdgeProtocol(web.RequestHandler):
+    """aiohttp's protocol, with its flow control in our hands.
+
+    Attributes:
+        link: what lives on this socket beyond one answer, if anything does.
+        visit: how the socket is counted; None: there was no room for it.
+    """
+
+    __slots__ = ("_door", "_patience", "_timeout", "link", "visit")
+
+    link: Link | None
+    visit: Visit | None
+
+    def __init__(self, http: web.Server, door: Door, timeout: float) -> None:
+        self._door = door
+        self._timeout = timeout
+        self._patience: asyncio.TimerHandle | None = None
+        loop = asyncio.get_running_loop()
+        super().__init__(http, loop=loop, keepalive_timeout=timeout + _LATER, **_HTTP)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by the event loop."""
+        self.link = None
+        cast(asyncio.Transport, transport).set_write_buffer_limits(high=WRITE_AHEAD)
+        super().connection_made(transport)
+        peer = transport.get_extra_info("peername")
+        self.visit = self._door.visit(peer[0] if peer else "")
+        if self.visit is None:
+            cast(asyncio.Transport, transport).abort()
+        else:
+            self._patience = asyncio.get_running_loop().call_later(self._timeout, self._too_late)
+
+    def asked(self) -> None:
+        """A whole request has come."""
+        if self._patience is not None:
+            self._patience.cancel()
+
+    def _too_late(self) -> None:
+        self._door.too_late()
+        if self.transport is not None:
+            self.transport.abort()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Called by the event loop."""
+        super().connection_lost(exc)
+        self.asked()
+        if self.visit is not None:
+            self.visit.leave()
+        if self.link is not None:
+            self.link.lost()
+
+    def pause_writing(self) -> None:
+        """Called by the transport."""
+        super().pause_writing()
+        if self.link is not None:
+            self.link.pause()
+
+    def resume_writing(self) -> None:
+        """Called by the transport."""
+        super().resume_writing()
+        if self.link is not None:
+            self.link.resume()
+
+
+def health(path: str, gateway: Gateway) -> web.Response | None:
+    """The answer for a load balancer that asks how this node is; None: it asks something else."""
+    if path == "/healthz":
+        return web.Response(text="alive\n")
+    if path == "/readyz":
+        ready = gateway.ready
+        return web.Response(status=200 if ready else 503, text="ready\n" if ready else "not ready\n")
+    return None
+
+
+def come_later(full: TooManyConnections) -> web.Response:
+    """The answer to who is not let in now."""
+    headers = {"Retry-After": str(ceil(full.retry_after)), "Connection": "close"}
+    answer = web.Response(status=HTTP_STATUS[full.limit], text=f"{full}\n", headers=headers)
+    answer.force_close()
+    return answer
