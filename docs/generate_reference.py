@@ -7,6 +7,7 @@ python -m docs.generate_reference --check  # exit with 1 if one is out of date
 from __future__ import annotations
 
 import inspect
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ from gobroke_dist.access.limits import LIMITS, Limit
 from gobroke_dist.cli import app
 from gobroke_dist.errors import BrokeError
 from gobroke_dist.keys import Channel, ClusterKeys, QueueKeys
+from gobroke_dist.ops import openapi
 from gobroke_dist.session import CloseCode
 from gobroke_dist.settings import Settings
 
@@ -166,7 +168,8 @@ def pages() -> dict[Path, str]:
         "limits.md": limits_page(),
         "command-line.md": command_line_page(),
     }
-    return {PAGES / name: text.replace("\n\n", "\n\n" + NOTE, 1) for name, text in made.items()}
+    pages = {PAGES / name: text.replace("\n\n", "\n\n" + NOTE, 1) for name, text in made.items()}
+    return pages | {PAGES / "openapi.json": json.dumps(openapi.document(), indent=2) + "\n"}
 
 
 def main() -> int:

@@ -21,4 +21,5 @@ def __getattr__(name: str) -> Any:
         public = import_module("gobroke_dist.public")
     if public is None or name not in public.__all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(public, name)
+    value = globals()[name] = getattr(public, name)
+    return value

@@ -11,7 +11,10 @@
     │   ├── LogicAlreadyExists
     │   ├── LogicDoesNotExist
     │   ├── LogicIsPassive
-    │   └── LogicInvalid
+    │   ├── LogicInvalid
+    │   └── DeadLetterError               .id
+    │       ├── DeadLetterDoesNotExist
+    │       └── DeadLetterUnreadable
     ├── GroupError                        .group
     │   ├── GroupInvalid
     │   └── GroupNotAllowed
@@ -27,6 +30,7 @@
     │   ├── MessageRejected
     │   ├── TagDoesNotExist
     │   ├── FrameInvalid
+    │   ├── CallInvalid                   .status .field
     │   └── PayloadInvalid
     ├── RequestError                      .request
     │   ├── RequestInvalid
@@ -142,6 +146,32 @@ class LogicInvalid(LogicError):
     """A logic is declared in a way that can't work; raised by ``add_logic``."""
 
     code = "logic_invalid"
+
+
+class DeadLetterError(LogicError):
+    """Something about one dead letter. ``id`` says which."""
+
+    def __init__(self, logic: str, id_: str, text: str) -> None:
+        super().__init__(logic, text)
+        self.id = id_
+
+
+class DeadLetterDoesNotExist(DeadLetterError):
+    """There is no such dead letter, or not any more."""
+
+    code = "dead_letter_does_not_exist"
+
+    def __init__(self, logic: str, id_: str) -> None:
+        super().__init__(logic, id_, f"logic {logic!r} has no dead letter {id_!r}; it may have been requeued")
+
+
+class DeadLetterUnreadable(DeadLetterError):
+    """A dead letter that is no message, so it can't run again."""
+
+    code = "dead_letter_unreadable"
+
+    def __init__(self, logic: str, id_: str) -> None:
+        super().__init__(logic, id_, f"dead letter {id_!r} of logic {logic!r} is no message that could run; discard it")
 
 
 # --- groups ------------------------------------------------------------------
@@ -261,6 +291,17 @@ class FrameInvalid(MessageError):
 
     def __init__(self, text: str, *, field: str | None = None) -> None:
         super().__init__(text)
+        self.field = field
+
+
+class CallInvalid(MessageError):
+    """A call of the HTTP API that can't be understood. ``field`` names the part that is wrong, if one is."""
+
+    code = "call_invalid"
+
+    def __init__(self, text: str, *, status: int = 400, field: str | None = None) -> None:
+        super().__init__(text)
+        self.status = status
         self.field = field
 
 

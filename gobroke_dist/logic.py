@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -260,3 +260,12 @@ def is_async(logic: LogicBase) -> bool:
 def handler_of(logic: LogicBase) -> Callable[[Any], Awaitable[None] | None]:
     """``run_tick`` of a PASSIVE logic, ``run_logic`` of any other."""
     return logic.run_tick if logic.logic_type is LogicType.PASSIVE else logic.run_logic
+
+
+def queues_of(logics: Mapping[str, LogicBase]) -> list[str]:
+    """The names of the logics that have a queue, sorted."""
+    return sorted(
+        name
+        for name, logic in logics.items()
+        if logic.logic_type is LogicType.WORKER or (logic.logic_type is LogicType.PASSIVE and logic.scope == "cluster")
+    )

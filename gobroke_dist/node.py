@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from functools import partial
+from typing import TYPE_CHECKING
 
 from gobroke_dist.access.door import Door
 from gobroke_dist.admission import REPLACED, Admission
@@ -21,6 +22,8 @@ from gobroke_dist.errors import BrokeError, ClientAlreadyExists, Draining, Redis
 from gobroke_dist.identity import ConnectRequest
 from gobroke_dist.logic import LogicBase, LogicType, Tick
 from gobroke_dist.message import Message
+from gobroke_dist.ops.api import API
+from gobroke_dist.ops.gate import Gate
 from gobroke_dist.posting import Posting
 from gobroke_dist.presence import Presence
 from gobroke_dist.reception import Reception
@@ -32,6 +35,9 @@ from gobroke_dist.session import CloseCode, FrameProtocol, NumberedProtocol, Out
 from gobroke_dist.settings import Settings
 from gobroke_dist.ticker import Ticker
 from gobroke_dist.warden import LOOKS, Warden
+
+if TYPE_CHECKING:
+    from gobroke_dist.ops.api_server import APIServer
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +87,8 @@ class Node:
         )
         self._touched: dict[str, Client] = {}
         self._unregistered: dict[str, Session] = {}
+        self._api: APIServer | None = None
+        self.api_address = ""
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -99,6 +107,7 @@ class Node:
         await self._presence.begin()
         for index, endpoint in enumerate(self.endpoints):
             await endpoint.start(_EndpointGateway(self, endpoint, first=index == 0))
+        await self._serve_api()
         await self.runtime.registry.join(self.runtime.member(self.addresses))
         self.runtime.keep(self._register_all)
         self.runtime.every(_WRITE_BEHIND_SECONDS, self._write_behind)
@@ -118,6 +127,8 @@ class Node:
         deadline = loop.time() + self.runtime.settings.drain_timeout
         await send_away(tuple(self.runtime.hub), self.runtime.settings)
         await asyncio.gather(*(endpoint.stop() for endpoint in self.endpoints))
+        if self._api is not None:
+            await self._api.stop()
         await self.runtime.close(max(deadline - loop.time(), _LEAST_TO_FINISH))
 
     # --- what endpoints call, by way of a gateway --------------------------------
@@ -236,6 +247,28 @@ class Node:
             except BrokeError:
                 continue
             return
+
+    async def _serve_api(self) -> None:
+        """The HTTP API, if it has a port (contract O4)."""
+        settings, runtime = self.runtime.settings, self.runtime
+        if settings.api_port is None:
+            return
+        # A worker imports this module, and needs no HTTP server for it.
+        from gobroke_dist.ops.api_server import APIServer  # noqa: PLC0415
+
+        api = API(
+            operations=runtime.operations,
+            registry=runtime.registry,
+            groups=runtime.groups,
+            logics=runtime.application.logics,
+            metrics=runtime.metrics,
+            gate=Gate(settings.api_token_list, SystemClock().monotonic),
+            draining=lambda: self.draining,
+        )
+        self._api = APIServer(api, settings, self.door.origin)
+        port = await self._api.start()
+        self.api_address = f"http://{settings.api_host}:{port}"
+        log.info("the HTTP API listens at %s", self.api_address)
 
     def _start_tickers(self) -> None:
         """PASSIVE logic of the scope ``node``: for this node's own clients (contract P5)."""

@@ -191,6 +191,15 @@ class Registry(Protocol):
         """
         ...
 
+    async def page(self, cursor: str = "", count: int = 1000) -> Page:
+        """One page as of ``pages``: the first, or the one after it whose ``cursor`` this is. An unknown cursor is no
+        error, its page may have anybody.
+
+        Raises:
+            CallInvalid: the cursor was never a page's.
+        """
+        ...
+
     async def revoke(self, uuid: str, seconds: float) -> None:
         """Remember for so long that what this client has to show until now does not count any more."""
         ...

@@ -12,6 +12,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from gobroke_dist import topology
 
+_SHORTEST_TOKEN = 16
+
 
 class Settings(BaseSettings):
     """Times are seconds, sizes are bytes.
@@ -159,6 +161,16 @@ class Settings(BaseSettings):
         default=None, ge=0, le=65535, description="port of the first endpoint, instead of its own; 0: any"
     )
 
+    api_port: int | None = Field(
+        default=None, ge=0, le=65535, description="port of each edge's HTTP API; unset: there is none; 0: any"
+    )
+    api_host: str = Field(default="127.0.0.1", description="address that the HTTP API listens on")
+    api_tokens: str = Field(
+        default="",
+        repr=False,
+        description="tokens of the HTTP API, separated by commas, of at least 16 characters; each of them is good",
+    )
+
     log_format: Literal["text", "json"] = "text"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -176,6 +188,14 @@ class Settings(BaseSettings):
             ip_network(part)
         return text
 
+    @field_validator("api_tokens")
+    @classmethod
+    def _are_tokens(cls, text: str) -> str:
+        for token in filter(None, map(str.strip, text.split(","))):
+            if len(token) < _SHORTEST_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
+                raise ValueError(f"a token has at least {_SHORTEST_TOKEN} visible ASCII characters")
+        return text
+
     @field_validator("prefix")
     @classmethod
     def _fits_the_redis(cls, prefix: str, info: ValidationInfo) -> str:
@@ -186,6 +206,11 @@ class Settings(BaseSettings):
     def redis_address(self) -> str:
         """The URL of the Redis in use: the one configured, else that of our own server in the data folder."""
         return self.redis_url or f"unix://{quote(str(self.data_dir.absolute() / 'redis.sock'))}"
+
+    @property
+    def api_token_list(self) -> list[str]:
+        """The tokens of the HTTP API."""
+        return [token for token in map(str.strip, self.api_tokens.split(",")) if token]
 
     @property
     def kept(self) -> tuple[int, int]:

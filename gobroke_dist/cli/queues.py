@@ -11,10 +11,9 @@ from typing import Annotated, Any
 
 import typer
 
-from gobroke_dist.broke import Broke
 from gobroke_dist.cli.exits import Exit, explained, fail
 from gobroke_dist.cli.options import application
-from gobroke_dist.logic import LogicType
+from gobroke_dist.logic import queues_of
 from gobroke_dist.tasks.link import Link
 from gobroke_dist.tasks.operating import operating
 
@@ -43,20 +42,11 @@ def at_queues(path: str, queue: str | None, **flags: Any) -> Iterator[Place]:
     """
     with explained():
         broke = application(path, **flags)
-        names = queues_of(broke)
+        names = queues_of(broke.logics)
         if queue is not None and queue not in names:
             raise fail(f"no logic with a queue is named {queue!r}; there are {', '.join(names)}", Exit.USAGE)
         with operating(broke.settings) as link:
             yield Place(link, tuple(names) if queue is None else (queue,))
-
-
-def queues_of(broke: Broke) -> list[str]:
-    """The names of the application's queues, sorted."""
-    return sorted(
-        name
-        for name, logic in broke.logics.items()
-        if logic.logic_type is LogicType.WORKER or (logic.logic_type is LogicType.PASSIVE and logic.scope == "cluster")
-    )
 
 
 def say(value: object) -> None:

@@ -15,10 +15,9 @@ from gobroke_dist.backends.redis.overview import Depth, Overview
 from gobroke_dist.broke import Broke
 from gobroke_dist.cli.exits import Exit, explained, fail
 from gobroke_dist.cli.options import DataDir, Path_, Prefix, RedisURL, application
-from gobroke_dist.cli.queues import queues_of
 from gobroke_dist.cli.screen import screen
 from gobroke_dist.errors import RedisUnavailable
-from gobroke_dist.logic import LogicType
+from gobroke_dist.logic import LogicType, queues_of
 
 
 def status(
@@ -58,7 +57,7 @@ def status(
 
 def _limits(broke: Broke) -> dict[str, int | None]:
     """How many messages each queue may hold."""
-    logics = {name: broke.logics[name] for name in queues_of(broke)}
+    logics = {name: broke.logics[name] for name in queues_of(broke.logics)}
     return {name: one.max_waiting if one.logic_type is LogicType.WORKER else None for name, one in logics.items()}
 
 

@@ -30,7 +30,7 @@ def children(
         settings: theirs.
         count: how many.
         arguments: for the command.
-        port: the first one's; the next ones count up, unless it is 0.
+        port: the first one's; the next ones count up, unless it is 0. The same is true of ``api_port``.
     """
     return [
         _child(role, path, settings, index=index, arguments=arguments, port=port and port + index)
@@ -60,7 +60,8 @@ def _child(
         bound = _port(last) if last is not None and last.addresses else port
         return words if bound is None else [*words, "--port", str(bound)]
 
-    return Child(name, command, as_environment(settings.model_copy(update={"node_id": node_id})))
+    own = {"node_id": node_id, "api_port": settings.api_port and settings.api_port + index}
+    return Child(name, command, as_environment(settings.model_copy(update=own)))
 
 
 def _port(report: Report) -> int | None:

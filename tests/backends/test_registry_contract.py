@@ -237,6 +237,20 @@ async def test_c4_all_clients_are_listed_page_by_page(place: Place) -> None:
     assert await there.count() == 300
 
 
+async def test_c4_clients_are_listed_from_cursor_to_cursor(place: Place) -> None:
+    """Each page says where the next one begins, until one says nothing."""
+    here = await joined(place, "n1")
+    for i in range(600):
+        await here.register(client(f"c{i}", "n1"))
+    page = await here.page(count=50)
+    found = [*page.clients]
+    assert 0 < len(found) < 600
+    while page.cursor:
+        page = await here.page(page.cursor, 50)
+        found += page.clients
+    assert {one.uuid for one in found} == {f"c{i}" for i in range(600)}
+
+
 async def test_c4_who_is_connected_throughout_is_listed_though_others_go(place: Place) -> None:
     here = await joined(place, "n1")
     for i in range(400):

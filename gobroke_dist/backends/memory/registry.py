@@ -9,7 +9,7 @@ from gobroke_dist.backends.memory.cluster import Kept, Lease, MemoryCluster, Reg
 from gobroke_dist.backends.registration import decode, encodable, encode, last_message_ms
 from gobroke_dist.client import Client
 from gobroke_dist.errors import ClientAlreadyExists, NotRunning, RedisUnavailable
-from gobroke_dist.registry import Home, Member, Position, Return
+from gobroke_dist.registry import Home, Member, Page, Position, Return
 from gobroke_dist.wire import node as wire
 
 _EPOCH = "memory"
@@ -133,6 +133,11 @@ class MemoryRegistry:
         for start in range(0, len(uuids), count):
             found = await self.locate(uuids[start : start + count])
             yield tuple(found.values())
+
+    async def page(self, cursor: str = "", count: int = 1000) -> Page:
+        uuids = sorted(uuid for uuid in self._cluster.clients if uuid > cursor)
+        found = await self.locate(uuids[:count])
+        return Page(tuple(found.values()), uuids[count - 1] if len(uuids) > count else "")
 
     async def revoke(self, uuid: str, seconds: float) -> None:
         clock = self._cluster.clock

@@ -27,9 +27,9 @@ from gobroke_dist.backends.registration import (
     node_head,
 )
 from gobroke_dist.client import Client
-from gobroke_dist.errors import ClientAlreadyExists, NotRunning, RedisUnavailable
+from gobroke_dist.errors import CallInvalid, ClientAlreadyExists, NotRunning, RedisUnavailable
 from gobroke_dist.keys import ClusterKeys
-from gobroke_dist.registry import Home, Member, Position, Return
+from gobroke_dist.registry import Home, Member, Page, Position, Return
 
 T = TypeVar("T")
 
@@ -174,6 +174,13 @@ class RedisRegistry:
             asked = None if following == b"0" else ask(following)
             await asyncio.sleep(0)  # Redis gets the next page ready while this one is decoded
             yield decode_many(*found)
+
+    async def page(self, cursor: str = "", count: int = 1000) -> Page:
+        if cursor and not (cursor.isascii() and cursor.isdigit() and int(cursor) < 1 << 64):
+            raise CallInvalid(f"{cursor!r} is no page's cursor", field="cursor")
+        keys = [self._keys.members, self._keys.clients, self._keys.last_messages]
+        following, *found = await self._run(_PAGE, keys, [cursor or "0", max(count, 1)])
+        return Page(tuple(decode_many(*found)), "" if following == b"0" else following.decode())
 
     async def revoke(self, uuid: str, seconds: float) -> None:
         await self._run(_REVOKE, [self._keys.revoked(uuid)], [int(seconds * 1000)])

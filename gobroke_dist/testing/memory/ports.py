@@ -81,6 +81,10 @@ class CutRegistry:
             yield page
             await self._way.check()
 
+    async def page(self, cursor: str = "", count: int = 1000) -> Page:
+        await self._way.check()
+        return await self._inner.page(cursor, count)
+
     async def revoke(self, uuid: str, seconds: float) -> None:
         await self._way.check()
         await self._inner.revoke(uuid, seconds)

@@ -1,0 +1,142 @@
+"""The HTTP server in front of ``API``, on a port of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from aiohttp import web
+
+from gobroke_dist.errors import BrokeError, CallInvalid, CouldNotCreateServer
+from gobroke_dist.ops.api import API, Call, Reply
+from gobroke_dist.ops.openapi import document
+from gobroke_dist.settings import Settings
+
+_CONNECTIONS: Final = 256
+_GRACE: Final = 5.0
+_HTTP: Final[dict[str, Any]] = {"access_log": None, "keepalive_timeout": 75.0, "lingering_time": 1.0}
+
+
+class _Connection(web.RequestHandler):
+    """aiohttp's protocol; a connection that does not say what it wants is cut, and so is one too many."""
+
+    __slots__ = ("_open", "_patience", "_timeout")
+
+    def __init__(self, http: web.Server, timeout: float, open_: set[object]) -> None:
+        super().__init__(http, loop=asyncio.get_running_loop(), **_HTTP)
+        self._timeout = timeout
+        self._open = open_
+        self._patience: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by the event loop."""
+        super().connection_made(transport)
+        self._open.add(self)
+        if len(self._open) > _CONNECTIONS:
+            self._cut()
+        else:
+            self._patience = asyncio.get_running_loop().call_later(self._timeout, self._cut)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Called by the event loop."""
+        super().connection_lost(exc)
+        self._open.discard(self)
+        self.asked()
+
+    def asked(self) -> None:
+        """Its first request has come."""
+        if self._patience is not None:
+            self._patience.cancel()
+
+    def _cut(self) -> None:
+        if self.transport is not None:
+            self.transport.abort()
+
+
+class APIServer:
+    """Listens.
+
+    Args:
+        api: does what is asked for.
+        settings: ``api_host``, ``api_port``, ``max_frame``, ``handshake_timeout`` are used.
+        origin: the address of who asks, from the socket's and the headers X-Forwarded-For.
+    """
+
+    def __init__(self, api: API, settings: Settings, origin: Callable[[str, Iterable[str]], str]) -> None:
+        self._api = api
+        self._settings = settings
+        self._origin = origin
+        self._http = web.Server(self._answer)
+        self._listener: asyncio.Server | None = None
+        self._open: set[object] = set()
+        self._document = json.dumps(document()).encode()
+
+    async def start(self) -> int:
+        """Listen. Returns the port. Raises ``CouldNotCreateServer``."""
+        host, port = self._settings.api_host, self._settings.api_port
+        if not self._settings.api_token_list:
+            raise CouldNotCreateServer("the HTTP API needs a token: set GOBROKE_API_TOKENS, or unset GOBROKE_API_PORT")
+        try:
+            self._listener = await asyncio.get_running_loop().create_server(
+                lambda: _Connection(self._http, self._settings.handshake_timeout, self._open), host, port
+            )
+        except (OSError, UnicodeError, OverflowError) as error:
+            why = getattr(error, "strerror", None) or error
+            text = f"the HTTP API can't listen on {host}:{port}: {why}; set GOBROKE_API_HOST and GOBROKE_API_PORT"
+            raise CouldNotCreateServer(text) from error
+        return int(self._listener.sockets[0].getsockname()[1])
+
+    async def stop(self) -> None:
+        """Take no new connections; what is being answered has some seconds to end."""
+        if self._listener is not None:
+            self._listener.close()
+            await self._http.shutdown(_GRACE)
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        connection: Any = request.protocol
+        connection.asked()
+        path, _, query = request.raw_path.partition("?")
+        if path == "/openapi.json" and request.method == "GET":
+            return web.Response(body=self._document, content_type="application/json")
+        peer = request.transport.get_extra_info("peername") if request.transport is not None else None
+        call = Call(
+            request.method,
+            path,
+            query,
+            request.headers.get("Authorization", ""),
+            self._origin(peer[0] if peer else "", request.headers.getall("X-Forwarded-For", ())),
+        )
+        try:
+            found = self._api.find(call)
+            body = await self._body(request) if found.operation.body is not None else b""
+        except BrokeError as error:
+            return _response(self._api.refused(error), close=request.can_read_body)
+        return _response(await self._api.perform(found, call, body), close=False)
+
+    async def _body(self, request: web.BaseRequest) -> bytes:
+        if request.content_type != "application/json":
+            raise CallInvalid("send application/json", status=415)
+        most, body = self._settings.max_frame, bytearray()
+        if request.headers.get("Content-Encoding", "identity") != "identity":
+            raise CallInvalid("send it without Content-Encoding", status=415)
+        try:
+            async with asyncio.timeout(self._settings.handshake_timeout):
+                async for chunk in request.content.iter_any():
+                    body += chunk
+                    if len(body) > most:
+                        raise CallInvalid(f"a body has at most {most} bytes", status=413)
+        except TimeoutError:
+            raise CallInvalid("the body did not come in time", status=408) from None
+        return bytes(body)
+
+
+def _response(reply: Reply, *, close: bool) -> web.Response:
+    headers = {**reply.headers, "Cache-Control": "no-store"}
+    if reply.body:
+        headers["Content-Type"] = reply.media_type
+    made = web.Response(status=reply.status, body=reply.body or None, headers=headers)
+    if close:
+        made.force_close()
+    return made

@@ -1,0 +1,102 @@
+"""The HTTP API for programs on an event loop, by aiohttp's client."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Awaitable, Callable
+from typing import Concatenate, Final, ParamSpec, Self, TypeVar, cast
+
+import aiohttp
+from yarl import URL
+
+from gobroke_dist.errors import BrokeError, Unavailable
+from gobroke_dist.ops import calls
+from gobroke_dist.ops.calls import Request
+
+P = ParamSpec("P")
+T = TypeVar("T")
+_PAUSE: Final = 0.2
+
+
+def _awaiting(make: Callable[P, Request[T]]) -> Callable[Concatenate[AsyncAPIClient, P], Awaitable[T]]:
+    @functools.wraps(make)
+    def method(self: AsyncAPIClient, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
+        return self.run(make(*args, **kwargs))
+
+    return cast("Callable[Concatenate[AsyncAPIClient, P], Awaitable[T]]", method)
+
+
+class AsyncAPIClient:
+    """As ``APIClient``, with the same calls to await. Make and use it on one event loop. ::
+
+    async with AsyncAPIClient("http://127.0.0.1:8081", token) as api:
+        await api.send({"amount": 3}, to_logic="ledger")
+    """
+
+    def __init__(self, url: str, token: str, *, timeout: float = 10.0, attempts: int = 3) -> None:
+        self._url = url.rstrip("/")
+        self._token = token
+        self._timeout = timeout
+        self._attempts = attempts
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections; the next call opens one."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    async def run(self, request: Request[T]) -> T:
+        """Send a request, and read its answer. Raises as ``APIClient.run``."""
+        lost = False
+        for attempt in range(1, self._attempts + 1):
+            try:
+                status, body = await self._exchange(request)
+                return request.answer(status, body, again=lost)
+            except (aiohttp.ClientError, OSError, TimeoutError) as error:
+                sent = not isinstance(error, aiohttp.ClientConnectorError)
+                lost = lost or sent
+                if attempt == self._attempts or (sent and not request.repeatable):
+                    raise Unavailable(f"the HTTP API at {self._url} did not answer: {error!r}") from error
+            except BrokeError as error:
+                if attempt == self._attempts or not request.may_repeat(error):
+                    raise
+            await asyncio.sleep(_PAUSE * attempt)
+        raise AssertionError("attempts is at least 1")
+
+    async def _exchange(self, request: Request[T]) -> tuple[int, bytes]:
+        if self._session is None:
+            self._session = aiohttp.ClientSession()
+        headers = request.headers(self._token)
+        if not request.repeatable:
+            headers["Connection"] = "close"
+        limit = aiohttp.ClientTimeout(total=self._timeout + request.longer)
+        url = URL(self._url + request.target, encoded=True)
+        async with self._session.request(
+            request.method, url, data=request.body, headers=headers, timeout=limit
+        ) as response:
+            return response.status, await response.read()
+
+    send = _awaiting(calls.send)
+    broadcast = _awaiting(calls.broadcast)
+    send_to_group = _awaiting(calls.send_to_group)
+    ask = _awaiting(calls.ask)
+    list_clients = _awaiting(calls.list_clients)
+    count_clients = _awaiting(calls.count_clients)
+    get_client = _awaiting(calls.get_client)
+    disconnect = _awaiting(calls.disconnect)
+    list_group = _awaiting(calls.list_group)
+    count_group = _awaiting(calls.count_group)
+    join = _awaiting(calls.join)
+    leave = _awaiting(calls.leave)
+    list_dead = _awaiting(calls.list_dead)
+    show_dead = _awaiting(calls.show_dead)
+    requeue_dead = _awaiting(calls.requeue_dead)
+    discard_dead = _awaiting(calls.discard_dead)

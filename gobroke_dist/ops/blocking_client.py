@@ -1,0 +1,123 @@
+"""The HTTP API for programs that are not asynchronous, by the standard library's HTTP client."""
+
+from __future__ import annotations
+
+import functools
+import http.client
+import threading
+import time
+from collections.abc import Callable
+from typing import Concatenate, Final, ParamSpec, Self, TypeVar, cast
+from urllib.parse import urlsplit
+
+from gobroke_dist.errors import BrokeError, Unavailable
+from gobroke_dist.ops import calls
+from gobroke_dist.ops.calls import Request
+
+P = ParamSpec("P")
+T = TypeVar("T")
+_PAUSE: Final = 0.2
+
+
+def _blocking(make: Callable[P, Request[T]]) -> Callable[Concatenate[APIClient, P], T]:
+    @functools.wraps(make)
+    def method(self: APIClient, *args: P.args, **kwargs: P.kwargs) -> T:
+        return self.run(make(*args, **kwargs))
+
+    return cast("Callable[Concatenate[APIClient, P], T]", method)
+
+
+class APIClient:
+    """Calls the HTTP API, over one connection for each thread that is kept. ::
+
+        with APIClient("http://127.0.0.1:8081", token) as api:
+            api.send({"amount": 3}, to_logic="ledger")
+
+    Args:
+        url: where it listens; ``http://`` or ``https://``.
+        token: one of its tokens.
+        timeout: seconds that connecting, and each answer, may take.
+        attempts: how often a call is sent at most; only what can't be done twice by that is sent again.
+    """
+
+    def __init__(self, url: str, token: str, *, timeout: float = 10.0, attempts: int = 3) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("the address of the HTTP API starts with http:// or https://, and names a host")
+        self._secure, self._host, self._port = parts.scheme == "https", parts.hostname, parts.port
+        self._path = parts.path.rstrip("/")
+        self._token = token
+        self._timeout = timeout
+        self._attempts = attempts
+        self._local = threading.local()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close this thread's connection; the next call opens one."""
+        connection: http.client.HTTPConnection | None = self._local.__dict__.pop("connection", None)
+        if connection is not None:
+            connection.close()
+
+    def run(self, request: Request[T]) -> T:
+        """Send a request, and read its answer.
+
+        Raises:
+            Unavailable: there is no answer, or the cluster can't take it now.
+            BrokeError: what the API answered, as the class that it names.
+        """
+        lost = False
+        for attempt in range(1, self._attempts + 1):
+            sent = False
+            try:
+                connection = self._connected(request)
+                sent = True
+                connection.request(
+                    request.method, self._path + request.target, request.body, request.headers(self._token)
+                )
+                response = connection.getresponse()
+                return request.answer(response.status, response.read(), again=lost)
+            except (OSError, http.client.HTTPException) as error:
+                self.close()
+                lost = lost or sent
+                if attempt == self._attempts or (sent and not request.repeatable):
+                    raise Unavailable(f"the HTTP API at {self._host} did not answer: {error!r}") from error
+            except BrokeError as error:
+                if attempt == self._attempts or not request.may_repeat(error):
+                    raise
+            time.sleep(_PAUSE * attempt)
+        raise AssertionError("attempts is at least 1")
+
+    def _connected(self, request: Request[T]) -> http.client.HTTPConnection:
+        connection: http.client.HTTPConnection | None = self._local.__dict__.get("connection")
+        timeout = self._timeout + request.longer
+        if connection is None or (connection.sock is not None and not request.repeatable):
+            # One that was kept may be closed by now, which looks like a lost answer.
+            self.close()
+            kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
+            connection = self._local.connection = kind(self._host, self._port, timeout=timeout)
+        if connection.sock is None:
+            connection.connect()
+        connection.sock.settimeout(timeout)
+        return connection
+
+    send = _blocking(calls.send)
+    broadcast = _blocking(calls.broadcast)
+    send_to_group = _blocking(calls.send_to_group)
+    ask = _blocking(calls.ask)
+    list_clients = _blocking(calls.list_clients)
+    count_clients = _blocking(calls.count_clients)
+    get_client = _blocking(calls.get_client)
+    disconnect = _blocking(calls.disconnect)
+    list_group = _blocking(calls.list_group)
+    count_group = _blocking(calls.count_group)
+    join = _blocking(calls.join)
+    leave = _blocking(calls.leave)
+    list_dead = _blocking(calls.list_dead)
+    show_dead = _blocking(calls.show_dead)
+    requeue_dead = _blocking(calls.requeue_dead)
+    discard_dead = _blocking(calls.discard_dead)
