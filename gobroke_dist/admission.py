@@ -72,12 +72,12 @@ class Admission:
         if before is not None:
             before.close(CloseCode.REPLACED, REPLACED)
 
-    def replaced(self, session_id: str) -> None:
-        """Another session has this one's client, if this one is here at all."""
-        session = self._hub.find(session_id)
+    def replaced(self, news: wire.Close) -> None:
+        """Another session has the client of this one, if this one is here at all."""
+        session = self._hub.find(news.session)
         if session is not None:
             self._hub.step_aside(session)
-            session.close(CloseCode.REPLACED, REPLACED)
+            session.close(CloseCode(news.code), news.reason)
 
     async def _register(self, session: Session) -> None:
         client = session.client

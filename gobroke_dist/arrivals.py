@@ -34,7 +34,7 @@ class Arrivals:
         *,
         spawn: Callable[[Coroutine[Any, Any, None]], None],
         give: Callable[[Session, Receipt], None],
-        replaced: Callable[[str], None],
+        replaced: Callable[[wire.Close], None],
         post: Callable[[wire.Posted], Awaitable[wire.Taken]],
     ) -> None:
         self._runtime = runtime
@@ -116,7 +116,7 @@ class Arrivals:
         if arrival.reply is not None:
             self._spawn(self._close(envelope, arrival.reply))
         else:
-            self._replaced(envelope.session)
+            self._replaced(envelope)
 
     def _take_posted(self, envelope: wire.Posted, arrival: Arrival) -> None:
         if arrival.reply is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from hmac import compare_digest
@@ -12,6 +13,7 @@ from itertools import chain
 from operator import itemgetter
 from typing import Any, NamedTuple
 
+from gobroke_dist.backoff import doubling
 from gobroke_dist.errors import BrokeError, ClientAlreadyExists
 from gobroke_dist.registry import Position, Return
 from gobroke_dist.replays import Numbered, Replays
@@ -22,6 +24,7 @@ from gobroke_dist.wire import node as wire
 log = logging.getLogger(__name__)
 
 _SECRET_BYTES = 24
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 
 
 class Token(NamedTuple):
@@ -136,17 +139,22 @@ class Returns:
         """The connection that the client has given up, where another node does not know that yet.
 
         If it has given up this one instead, which was let back late, it may have come back there before: it is to do so
-        once more.
+        once more. Until that node knows, what is sent to the client passes it by; so this is not given up.
         """
-        if back.node != self._runtime.node:
-            code = CloseCode.UNAVAILABLE if session.ending else CloseCode.REPLACED
-            close = wire.Close(session.client.uuid, back.session, code, "the client has come back elsewhere")
+        if back.node == self._runtime.node:
+            return
+        code = CloseCode.UNAVAILABLE if session.ending else CloseCode.REPLACED
+        news = wire.encode(wire.Close(session.client.uuid, back.session, code, "the client has come back elsewhere"))
+        end = time.monotonic() + self._runtime.settings.recovery_window
+        for pause in doubling(_FIRST_PAUSE, _LONGEST_PAUSE):
             try:
-                await self._runtime.bus.request(
-                    back.node, wire.encode(close), timeout=self._runtime.settings.request_timeout
-                )
-            except (BrokeError, TimeoutError) as error:
-                log.debug("node %s did not close the old connection: %s", back.node, error)
+                await self._runtime.bus.publish(back.node, news)
+                return
+            except BrokeError as error:
+                log.debug("node %s is not told yet that a client has left it: %s", back.node, error)
+            if time.monotonic() + pause > end:
+                return
+            await asyncio.sleep(pause)
 
 
 def _shown(session: Session) -> bytes:

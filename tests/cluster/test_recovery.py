@@ -17,7 +17,7 @@ import pytest
 from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType
 
 from endpoints import WebSocketEndpoint
-from gobroke_dist import Broke, Client, ClientDoesNotExist, LogicBase, LogicType, Message, Settings
+from gobroke_dist import Broke, Client, ClientDoesNotExist, LogicBase, LogicType, Message, RedisUnavailable, Settings
 from gobroke_dist.backends.redis.connection import connect
 from gobroke_dist.keys import ClusterKeys
 from gobroke_dist.node import Node
@@ -229,10 +229,14 @@ async def test_c7_who_tries_once_more_while_its_last_attempt_waits_for_redis_is_
         await eventually(lambda: ann.got == [1])
 
 
+@pytest.mark.parametrize("failures", [0, 3])
 async def test_c7_an_attempt_that_its_client_has_given_up_does_not_keep_it_from_coming_back(
-    house: House, redis_url: str
+    house: House, redis_url: str, monkeypatch: pytest.MonkeyPatch, failures: int
 ) -> None:
-    """A slow edge lets it back after it has come back to another: it hears of that with a code that says: again."""
+    """A slow edge lets it back after it has come back to another: it hears of that with a code that says: again.
+
+    Also when Redis does not take that news at first. Until it has come, what is sent to the client passes it by.
+    """
     async with Proxy(redis_url) as proxy:
         slow, quick = await house.edge(redis_url=proxy.url, redis_timeout=5, node_lease=10), await house.edge()
         ann = house.visitor()
@@ -240,6 +244,15 @@ async def test_c7_an_attempt_that_its_client_has_given_up_does_not_keep_it_from_
         await ann.lose_connection()
         await eventually(lambda: len(quick.node.runtime.hub) == 0)
         proxy.faults.latency = 0.5
+        tell, told = slow.node.runtime.bus.publish, []
+
+        async def publish(node: str, data: bytes) -> bool:
+            told.append(node)
+            if len(told) <= failures:
+                raise RedisUnavailable("not now")
+            return await tell(node, data)
+
+        monkeypatch.setattr(slow.node.runtime.bus, "publish", publish)
         given_up = await ann.knock(slow.address)
         await eventually(lambda: "ann" in slow.node.runtime.hub)
         abort(given_up)

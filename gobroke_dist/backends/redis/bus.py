@@ -104,7 +104,7 @@ class RedisBus:
 
     def send(self, data: bytes, to: Sequence[str], groups: Sequence[str] = ()) -> Awaitable[tuple[str, ...]]:
         args: list[Word] = [*self._send_args, data, len(to), len(groups), *to, *groups]
-        return self._line.run(_SEND, self._send_keys, args, read=_uuids)
+        return self._line.run(_SEND, self._send_keys, args, read=_uuids, stores=True)
 
     def publish(self, node: str, data: bytes) -> Awaitable[bool]:
         return self._publish(self._keys.channel(node), data, bool)
@@ -113,7 +113,8 @@ class RedisBus:
         return self._publish(self._keys.everyone, data, int)
 
     def _publish(self, to: Channel, data: bytes, read: Callable[[Any], T]) -> Awaitable[T]:
-        return self._line.run(_PUBLISH, [self._keys.posts, to.log], [to.field, to.name, *self._kept, data], read=read)
+        args: list[Word] = [to.field, to.name, *self._kept, data]
+        return self._line.run(_PUBLISH, [self._keys.posts, to.log], args, read=read, stores=True)
 
     async def replay(self, node: str | None, since: int, until: int) -> Missed | None:
         of = self._keys.everyone if node is None else self._keys.channel(node)

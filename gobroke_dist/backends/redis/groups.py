@@ -68,11 +68,19 @@ class RedisGroups:
         keys = [*self._keys.places, *self._keys.groups, self._keys.posts, to.log]
         args: list[Word] = [client.node, client.uuid, head(client), client.session, group]
         args += (to.field, to.name, *self._kept, news)
-        return await self._run(script, keys, args, _outcome)
+        return await self._run(script, keys, args, _outcome, stores=True)
 
-    async def _run(self, script: Script, keys: Sequence[str], args: Sequence[Word], read: Callable[[Any], T]) -> T:
+    async def _run(
+        self,
+        script: Script,
+        keys: Sequence[str],
+        args: Sequence[Word],
+        read: Callable[[Any], T],
+        *,
+        stores: bool = False,
+    ) -> T:
         with unavailable_when_full():
-            return await self._line.run(script, keys, args, read=read)
+            return await self._line.run(script, keys, args, read=read, stores=stores)
 
 
 def _outcome(word: bytes) -> Outcome:

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 
+from gobroke_dist.backoff import doubling
 from gobroke_dist.errors import Unavailable
 from gobroke_dist.metrics import Metrics
 from gobroke_dist.wire.channel import Post, Probe
@@ -153,16 +154,16 @@ class Inbox:
             self._filling = None
 
     async def _read_all(self) -> None:
-        pause = _FIRST_PAUSE
+        pauses = doubling(_FIRST_PAUSE, _LONGEST_PAUSE)
         while True:
             try:
                 if self._read(await self._catch_up(self._epoch, self._last, _CHUNK)):
                     return
-                pause = _FIRST_PAUSE
+                pauses = doubling(_FIRST_PAUSE, _LONGEST_PAUSE)
             except Unavailable as error:
+                pause = next(pauses)
                 log.debug("can't read what was missed, trying again in %.2f s: %s", pause, error)
                 await asyncio.sleep(pause)
-                pause = min(pause * 2, _LONGEST_PAUSE)
 
     def _read(self, news: News) -> bool:
         """Hand over what was missed, as far as it is known of all channels. Returns whether that was all."""

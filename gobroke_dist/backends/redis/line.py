@@ -35,6 +35,7 @@ class _Call(Generic[T]):
     script: Script | None  # that Redis may not know
     words: tuple[Word, ...]  # that follow the script
     read: Callable[[Any], T]
+    stores: bool
     future: asyncio.Future[T]
 
     def settle(self, reply: Any) -> None:
@@ -86,15 +87,24 @@ class Line:
             RedisUnavailable: it is not known to have been carried out.
             QueueFull: too much waits; it was not sent.
         """
-        return self._add(packed(*command), None, (), read)
+        return self._add(packed(*command), None, (), read, stores=False)
 
     def run(
-        self, script: Script, keys: Sequence[str], args: Sequence[Word], *, read: Callable[[Any], T]
+        self,
+        script: Script,
+        keys: Sequence[str],
+        args: Sequence[Word],
+        *,
+        read: Callable[[Any], T],
+        stores: bool = False,
     ) -> asyncio.Future[T]:
-        """The same for a script, which is sent in full only to a server that does not know it."""
+        """The same for a script, which is sent in full only to a server that does not know it.
+
+        ``stores``: it counts as carried out only when ``copies`` have it.
+        """
         # Packed here, so that a word that can't be is its caller's error and not the whole batch's.
         words = (len(keys), *keys, *args)
-        return self._add(packed("EVALSHA", script.sha, *words), script, words, read)
+        return self._add(packed("EVALSHA", script.sha, *words), script, words, read, stores=stores)
 
     async def flush(self) -> None:
         """Wait until all that was taken is settled."""
@@ -107,7 +117,7 @@ class Line:
         await self._track.close()
 
     def _add(
-        self, command: bytes, script: Script | None, words: tuple[Word, ...], read: Callable[[Any], T]
+        self, command: bytes, script: Script | None, words: tuple[Word, ...], read: Callable[[Any], T], *, stores: bool
     ) -> asyncio.Future[T]:
         size = len(command)
         loop = asyncio.get_running_loop()
@@ -116,7 +126,7 @@ class Line:
         if waiting >= self._limit or (waiting and self._bytes + size > _WAITING_BYTES):
             _fail(future, QueueFull(self._name, waiting))
             return future
-        self._waiting.append(_Call(command, script, words, read, future))
+        self._waiting.append(_Call(command, script, words, read, stores, future))
         self._bytes += size
         if self._task is None or self._task.done():
             self._task = loop.create_task(self._drain())
@@ -149,13 +159,13 @@ class Line:
             await self._carry_out([call.with_source() for call in unknown])
 
     async def _send(self, batch: Sequence[_Call[Any]]) -> list[Any]:
-        commands = [call.command for call in batch]
+        commands, stores = [call.command for call in batch], any(call.stores for call in batch)
         try:
-            return await self._track.trip(commands)
+            return await self._track.trip(commands, stores=stores)
         except RedisConnectionError:
             if not self._repeat:
                 raise
-            return await self._track.trip(commands)
+            return await self._track.trip(commands, stores=stores)
 
     def _take(self) -> list[_Call[Any]]:
         batch = [self._pop()]

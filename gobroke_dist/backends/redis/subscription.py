@@ -13,6 +13,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from gobroke_dist.backends.redis.errors import translated
+from gobroke_dist.backoff import doubling
 from gobroke_dist.errors import Unavailable
 from gobroke_dist.metrics import Metrics
 
@@ -96,14 +97,13 @@ class Subscription:
             self._resumed()
 
     async def _again(self) -> PubSub:
-        pause = _FIRST_PAUSE
-        while True:
+        for pause in doubling(_FIRST_PAUSE, _LONGEST_PAUSE):
             try:
                 return await self._subscribed()
             except (RedisError, OSError) as error:
                 log.debug("can't subscribe, trying again in %.2f s: %s", pause, error)
             await asyncio.sleep(pause)
-            pause = min(pause * 2, _LONGEST_PAUSE)
+        raise AssertionError("unreachable")
 
     async def _subscribed(self) -> PubSub:
         pubsub = self._redis.pubsub()

@@ -27,18 +27,17 @@ class Track:
     Args:
         redis: says how to connect; a connection of its pool is kept until ``close``.
         timeout: seconds for connecting, sending and the first answer, and, at least, for each other answer; None: any.
-        copies: what else has to be true of every trip before its answers count.
+        copies: what has to be true of a trip that ``stores`` before its answers count.
     """
 
     def __init__(self, redis: redis.asyncio.Redis, *, timeout: float | None, copies: Copies | None = None) -> None:
         self._pool = redis.connection_pool
         self._copies = copies
-        self._last = () if copies is None else (packed(*copies.command),)
         self._timeout = timeout
         self._read_timeout: float | None = None
         self._connection: AbstractConnection | None = None
 
-    async def trip(self, commands: Sequence[bytes]) -> list[Any]:
+    async def trip(self, commands: Sequence[bytes], *, stores: bool = True) -> list[Any]:
         """The answers to packed commands, in order; where Redis refuses one, its ``ResponseError``.
 
         A connection that was lost between two trips, or leads to where the primary is no more, is replaced before
@@ -48,9 +47,10 @@ class Track:
         Raises:
             what redis-py raises: it is not known what has been carried out, or replicas do not have it.
         """
-        answers = await self._answers((*commands, *self._last))
-        if self._copies is not None:
-            self._copies.check(answers.pop())
+        if self._copies is None or not stores:
+            return await self._answers(commands)
+        *answers, copied = await self._answers((*commands, packed(*self._copies.command)))
+        self._copies.check(copied)
         return answers
 
     async def close(self) -> None:
