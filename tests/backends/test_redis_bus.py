@@ -108,8 +108,8 @@ async def test_w18_a_publish_whose_reply_was_lost_is_not_sent_again(
     await bus.open("n1", lambda arrival: got.append(arrival.data))
     trip = Track.trip
 
-    async def cut(self: Track, commands: Sequence[bytes]) -> list[Any]:
-        await trip(self, commands)
+    async def cut(self: Track, commands: Sequence[bytes], **how: Any) -> list[Any]:
+        await trip(self, commands, **how)
         raise RedisConnectionError("the reply was cut")
 
     with monkeypatch.context() as patch:
@@ -178,9 +178,9 @@ async def test_r5_what_one_turn_of_the_loop_publishes_is_one_trip(
     trips: list[int] = []
     trip = Track.trip
 
-    async def counted(self: Track, commands: Sequence[bytes]) -> list[Any]:
+    async def counted(self: Track, commands: Sequence[bytes], **how: Any) -> list[Any]:
         trips.append(len(commands))
-        return await trip(self, commands)
+        return await trip(self, commands, **how)
 
     monkeypatch.setattr(Track, "trip", counted)
     await asyncio.gather(*(bus.publish("n1", b"x") for _ in range(100)))

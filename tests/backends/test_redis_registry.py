@@ -44,8 +44,8 @@ def cut_replies(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     left: list[int] = []
     trip = Track.trip
 
-    async def cut(self: Track, commands: Sequence[bytes]) -> list[Any]:
-        replies = await trip(self, commands)
+    async def cut(self: Track, commands: Sequence[bytes], **how: Any) -> list[Any]:
+        replies = await trip(self, commands, **how)
         if left and left[0] > 0:
             left[0] -= 1
             raise RedisConnectionError("the reply was cut")
