@@ -17,7 +17,7 @@ from tests.chaos.part import Options, Result, say
 PAGE = Path("chaos-cluster.md")
 EDGES = 3
 _QUICK_CLIENTS = 300
-_FAILOVER_CLIENTS = 300
+_FAILOVER_CLIENTS, _FAILOVER_FLAP = 300, 0.1
 _QUICK_CONTROLS = ("replay", "gap filling")
 
 
@@ -37,7 +37,8 @@ def scenarios(options: Options) -> list[Scenario]:
     if options.quick:
         return [main]
     steps = (Step("drop", 2.0), Step("failover", 0.0), Step("drop", 2.0))
-    return [main, replace(main, name="Sentinel", plan=Plan(steps), load=_load(_FAILOVER_CLIENTS), sentinels=True)]
+    few = replace(_load(_FAILOVER_CLIENTS), flap=_FAILOVER_FLAP)
+    return [main, replace(main, name="Sentinel", plan=Plan(steps), load=few, sentinels=True)]
 
 
 async def _run(options: Options) -> Report:

@@ -38,5 +38,10 @@ def controls(seed: int, *, server: str | None = None) -> Sequence[Control]:
         Control("replay", (Kind.LOST,), without("replay")),
         Control("gap filling", (Kind.LOST,), without("gap filling")),
         Control("leases", (Kind.GHOST,), without("leases")),
-        Control("telling", (Kind.LOST,), without("telling")),
+        # Who comes back with a number of before is not told that numbers have begun anew.
+        Control(
+            "telling",
+            (Kind.LOST, Kind.REPEATED),
+            replace(without("telling"), plan=Plan((faults["telling"], faults["replay"]))),
+        ),
     )

@@ -9,7 +9,9 @@ from typing import Any
 from gobroke_dist.backends.redis import registry
 from gobroke_dist.backends.redis.inbox import Inbox
 from gobroke_dist.backends.redis.scripts import Script, made_of
+from gobroke_dist.registry import Position
 from gobroke_dist.returning import Returns
+from gobroke_dist.session import Session
 from gobroke_dist.wire.channel import Post
 
 VARIABLE = "CHAOS_CLUSTER_SABOTAGE"
@@ -57,6 +59,12 @@ def _telling() -> None:
     """Nobody is told that Redis has lost what it had; who comes back in another epoch has missed nothing, too."""
     _put(Returns, "_give_up", lambda *_: None)
     _replay()
+    welcome = Returns._welcome
+
+    def nothing_lost(self: Returns, session: Session, position: Position, missed: Any, groups: Any = ()) -> None:
+        welcome(self, session, position, [] if session.recovery and session.recovery.token else missed, groups)
+
+    _put(Returns, "_welcome", nothing_lost)
 
 
 def _put(owner: Any, name: str, instead: object) -> None:
