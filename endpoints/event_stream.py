@@ -68,11 +68,12 @@ class EventStream(Link):
         self.response = web.StreamResponse(headers={**headers, **own, "X-Content-Type-Options": "nosniff"})
         self.response.force_close()
         self._request = request
+        self._stream = transport
         self._chunked = request.version >= HttpVersion11
         self._said = self._loop.time()
 
     async def _begin(self) -> None:
-        _let_the_kernel_watch(self._transport, self._gateway.settings.ping_timeout)
+        _let_the_kernel_watch(self._stream, self._gateway.settings.ping_timeout)
         await self.response.prepare(self._request)
 
     async def _read(self) -> None:

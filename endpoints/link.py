@@ -15,7 +15,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, Protocol
 
 from endpoints.hello import Hello
 from gobroke_dist.access.closing import code_of
@@ -38,6 +38,15 @@ WRITE_AHEAD: Final = 64 * 1024
 """Bytes that the transport buffers for a peer that reads too slowly; also how much is written at once."""
 
 
+class Wire(Protocol):
+    """What a connection writes to: a socket of its own, or its part of one that many share."""
+
+    def write(self, data: bytes, /) -> None: ...
+    def is_closing(self) -> bool: ...
+    def close(self) -> None: ...
+    def abort(self) -> None: ...
+
+
 class Link(ABC):
     """The life of one connection, from when it is known who comes to its end.
 
@@ -45,10 +54,10 @@ class Link(ABC):
         gateway: the node.
         protocol: how this client speaks.
         hello: who it is, and what it asks for.
-        transport: its socket.
+        transport: its socket, or what it has of one.
     """
 
-    def __init__(self, gateway: Gateway, protocol: FrameProtocol, hello: Hello, transport: asyncio.Transport) -> None:
+    def __init__(self, gateway: Gateway, protocol: FrameProtocol, hello: Hello, transport: Wire) -> None:
         self.session = gateway.session(hello.client, protocol, self.wake, hello.recovery, hello.asked)
         self.gone = asyncio.Event()
         self._gateway = gateway

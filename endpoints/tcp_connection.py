@@ -80,13 +80,13 @@ class TCPConnection(Link):
 
     def _say_goodbye(self, code: int, reason: str = "") -> None:
         super()._say_goodbye(code, reason)
-        if self._stream.ended or not self._transport.can_write_eof():
+        if self._stream.ended or not self._stream.transport.can_write_eof():
             self._hang_up()
         else:
             # Not closed yet: closing while something of the peer is unread would take the goodbye back (RFC 1122,
             # section 4.2.2.13). The peer closes in its turn, or is cut; or it is gone, and the loop does not know yet.
             with suppress(OSError):
-                self._transport.write_eof()
+                self._stream.transport.write_eof()
 
     # --- out -----------------------------------------------------------------
 
