@@ -8,6 +8,7 @@ from endpoints.framing import Framing, LengthPrefix, Lines
 from endpoints.http import HTTPEndpoint
 from endpoints.stub import StubEndpoint
 from endpoints.tcp import TCPEndpoint
+from endpoints.udp import UDPEndpoint
 from endpoints.websocket import WebSocketEndpoint
 
 __all__ = [
@@ -18,5 +19,6 @@ __all__ = [
     "Lines",
     "StubEndpoint",
     "TCPEndpoint",
+    "UDPEndpoint",
     "WebSocketEndpoint",
 ]

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import socket
 from collections.abc import Callable
-from typing import Protocol
+from contextlib import suppress
+from typing import Final, Protocol
 
 from endpoints.tls import server_context
 from gobroke_dist.errors import CouldNotCreateServer
 from gobroke_dist.session import Session
 from gobroke_dist.settings import Settings
+
+_RECEIVE_BUFFER: Final = 4 << 20  # bytes; the system may give less
 
 
 class Server(Protocol):
@@ -67,6 +71,22 @@ async def listen(
     except (OSError, UnicodeError, OverflowError) as error:
         raise CouldNotCreateServer(_why_not(host, port, error)) from error
     return server, int(server.sockets[0].getsockname()[1])
+
+
+async def listen_for_datagrams(
+    protocol: asyncio.DatagramProtocol, host: str, port: int
+) -> tuple[asyncio.DatagramTransport, int]:
+    """A socket that datagrams come to, and its port. Raises ``CouldNotCreateServer``."""
+    try:
+        transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+            lambda: protocol, local_addr=(host, port)
+        )
+    except (OSError, UnicodeError, OverflowError) as error:
+        raise CouldNotCreateServer(_why_not(host, port, error)) from error
+    opened = transport.get_extra_info("socket")
+    with suppress(OSError):  # some systems refuse what others cut
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+    return transport, int(transport.get_extra_info("sockname")[1])
 
 
 def _why_not(host: str, port: int, error: Exception) -> str:

@@ -31,6 +31,7 @@
     │   ├── TagDoesNotExist
     │   ├── FrameInvalid
     │   ├── CallInvalid                   .status .field
+    │   ├── FrameTooLarge                 .size .limit
     │   └── PayloadInvalid
     ├── RequestError                      .request
     │   ├── RequestInvalid
@@ -303,6 +304,17 @@ class CallInvalid(MessageError):
         super().__init__(text)
         self.status = status
         self.field = field
+
+
+class FrameTooLarge(MessageError):
+    """A message for a client does not fit into what its endpoint can send, and was not sent. Sizes are bytes."""
+
+    code = "frame_too_large"
+
+    def __init__(self, size: int, limit: int) -> None:
+        super().__init__(f"a message for you was not sent: its frame has {size} bytes, and {limit} fit into a datagram")
+        self.size = size
+        self.limit = limit
 
 
 class PayloadInvalid(MessageError):

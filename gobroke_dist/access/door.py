@@ -88,6 +88,10 @@ class Door:
         """A socket has not said in time what it wants."""
         self._metrics.drop("handshake_timeout")
 
+    def drop(self, reason: str) -> None:
+        """What an endpoint lets no further that is no connection, such as a datagram; counted with its reason."""
+        self._metrics.drop(reason)
+
     def _refusal(self, limit: str, text: str, after: float) -> TooManyConnections:
         self._metrics.drop(limit)
         return TooManyConnections(limit, text, retry_after=after)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from gobroke_dist.errors import BrokeError, RateLimited
+from gobroke_dist.errors import BrokeError, FrameTooLarge, RateLimited
 from gobroke_dist.session import CloseCode
 
 
@@ -67,6 +67,13 @@ LIMITS: Final = (
         metric="drops.handshake_timeout",
     ),
     Limit(
+        what="65,536 clients let in over UDP, in twice this time",
+        settings=("handshake_timeout",),
+        answer="closed: a cookie that could not be remembered might let in twice",
+        metric="drops.cookies_full",
+        code=CloseCode.TOO_MANY,
+    ),
+    Limit(
         what="time for the authenticator",
         settings=("handshake_timeout",),
         answer="closed",
@@ -93,6 +100,13 @@ LIMITS: Final = (
         answer="closed before it is read to its end",
         metric="counts.closed_too_big",
         code=CloseCode.TOO_BIG,
+    ),
+    Limit(
+        what="size of a message in a datagram, `UDPEndpoint(max_datagram=1200)` less 36 bytes",
+        settings=(),
+        answer="from a client: closed with 1009. To a client: not sent",
+        metric="drops.frame_too_large",
+        error=FrameTooLarge,
     ),
     Limit(
         what="time without a message from or to the client",

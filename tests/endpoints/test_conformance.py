@@ -30,7 +30,7 @@ from gobroke_dist.roles import edge
 from gobroke_dist.session import Session
 from gobroke_dist.testing.faults import Proxy
 from gobroke_dist.testing.faults.toll import Direction
-from tests.endpoints.ways import Visitor, Way, ways
+from tests.endpoints.ways import UDPWay, Visitor, Way, ways
 from tests.eventually import eventually
 
 
@@ -108,14 +108,14 @@ def all_ways(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Way]:
     return ways(tmp_path_factory.mktemp("identity"))
 
 
-@pytest.fixture(params=["websocket", "websocket-tls", "tcp", "tcp-lines", "tcp-tls"])
+@pytest.fixture(params=["websocket", "websocket-tls", "tcp", "tcp-lines", "tcp-tls", "udp"])
 async def street(request: pytest.FixtureRequest, settings: Settings, all_ways: dict[str, Way]) -> AsyncIterator[Street]:
     """Of each endpoint whose clients send bytes."""
     async with AsyncExitStack() as stack:
         yield Street(settings, all_ways[request.param], stack)
 
 
-@pytest.fixture(params=["websocket", "websocket-tls", "tcp", "tcp-lines", "tcp-tls", "stub"])
+@pytest.fixture(params=["websocket", "websocket-tls", "tcp", "tcp-lines", "tcp-tls", "udp", "stub"])
 async def any_street(
     request: pytest.FixtureRequest, settings: Settings, all_ways: dict[str, Way]
 ) -> AsyncIterator[Street]:
@@ -158,6 +158,8 @@ async def test_r5_frames_keep_their_order_both_ways(any_street: Street) -> None:
 
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536, 900_000])
 async def test_e1_frames_of_every_length_pass_both_ways(street: Street, size: int) -> None:
+    if isinstance(street.way, UDPWay) and size > 60_000:
+        pytest.skip("a frame over UDP is one datagram, which has at most 65,507 bytes")
     house = await street.house()
     ann, _ = await house.visitor("ann")
     await ann.send({"to_logic": "echo", "data": "x" * size})
@@ -297,6 +299,8 @@ async def test_e5_e7_a_client_that_is_sent_away_is_told_when_to_come_back(street
 async def test_e4_e5_a_slow_client_is_closed_with_its_code_and_costs_nobody_else_anything(
     any_street: Street, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if isinstance(any_street.way, UDPWay):
+        pytest.skip("UDP does not tell that nobody reads: what is not read is lost, and waits nowhere")
     monkeypatch.setattr(link_module, "CLOSE_TIMEOUT", 0.5)
     house = await any_street.house(outbox_bytes=100_000, channel_size=10)
     (slow, _), (ann, _) = await house.visitor("slow"), await house.visitor("ann")
@@ -318,6 +322,8 @@ async def test_e4_e5_a_slow_client_is_closed_with_its_code_and_costs_nobody_else
 @pytest.mark.parametrize("policy", ["drop_oldest", "drop_newest"])
 async def test_e4_a_slow_client_may_lose_frames_and_gets_them_by_coming_back(street: Street, policy: str) -> None:
     """It is told where and how many; those before the gap are whole, and its offset then brings the dropped ones."""
+    if isinstance(street.way, UDPWay):
+        pytest.skip("UDP does not tell that nobody reads: what is not read is lost, and waits nowhere")
     house = await street.house(outbox_bytes=1 << 20, channel_size=10, slow_consumers=policy)
     slow, welcome = await house.visitor("slow", recover=True)
     ann, _ = await house.visitor("ann")
@@ -363,6 +369,8 @@ async def test_e6_a_half_open_connection_is_found_within_ping_and_timeout(
     street: Street, directions: tuple[Direction, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing arrives any more of what the client sends, or of what it is sent, or neither; no end of stream either."""
+    if isinstance(street.way, UDPWay):
+        pytest.skip("the proxy is one of streams; what it does here, a lost datagram does")
     house = await street.house(ping_interval=0.3, ping_timeout=0.3)
     (endpoint,) = house.broke.endpoints
     async with Proxy(endpoint.addresses[0]) as proxy:
@@ -434,13 +442,13 @@ async def _is_nobody(house: House, uuid: str) -> bool:
 async def test_e1_one_application_has_several_endpoints_and_clients_meet(
     settings: Settings, all_ways: dict[str, Way]
 ) -> None:
-    """A client is the same wherever it comes in: on WebSocket, on TCP and as a stub, and once among all of them."""
+    """A client is the same wherever it comes in: on WebSocket, TCP, UDP and as a stub, and once among all of them."""
     async with AsyncExitStack() as stack:
         street = Street(settings, all_ways["websocket"], stack)
-        house = await street.house(all_ways["tcp"], all_ways["tcp-lines"], all_ways["stub"])
+        house = await street.house(all_ways["tcp"], all_ways["tcp-lines"], all_ways["udp"], all_ways["stub"])
         assert [type(endpoint) for endpoint in house.broke.endpoints[:2]] == [WebSocketEndpoint, TCPEndpoint]
-        assert len({address.split(":")[0] for address in house.node.addresses}) == 3
-        people = {f"at-{at}": (await house.visitor(f"at-{at}", at))[0] for at in range(4)}
+        assert len({address.split(":")[0] for address in house.node.addresses}) == 4
+        people = {f"at-{at}": (await house.visitor(f"at-{at}", at))[0] for at in range(5)}
         for name, visitor in people.items():
             await visitor.send({"to_client": list(people), "data": f"from {name}"})
             assert {await one.data() for one in people.values()} == {f"from {name}"}

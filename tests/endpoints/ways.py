@@ -14,9 +14,10 @@ from typing import Any, cast
 import trustme
 from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType
 
-from endpoints import LengthPrefix, Lines, StubEndpoint, TCPEndpoint, WebSocketEndpoint
+from endpoints import LengthPrefix, Lines, StubEndpoint, TCPEndpoint, UDPEndpoint, WebSocketEndpoint
 from gobroke_dist import Client, ClientAlreadyExists, CloseCode, Endpoint
 from tests.endpoints.tcp_client import Framing, TCPClient
+from tests.endpoints.udp_client import UDPClient
 from tests.eventually import eventually
 
 Frame = dict[str, Any]
@@ -209,6 +210,55 @@ class TCPWay(Way):
         return TCPVisitor(client)
 
 
+# --- UDP ---------------------------------------------------------------------
+
+
+class UDPVisitor(Visitor):
+    """Its goodbye is a datagram of another kind than frames; here it is also one frame more, as over the others."""
+
+    def __init__(self, client: UDPClient) -> None:
+        self.client = client
+        self._ended = False
+
+    async def send(self, frame: bytes | Frame) -> None:
+        self.client.send(frame)
+        await asyncio.sleep(0)  # the node reads, before the system has no room for more
+
+    async def receive(self, within: float = 5) -> Frame:
+        frame = await self.client.receive(within)
+        assert not self._ended, "the connection has ended"
+        self._ended = frame is None
+        return frame or {"type": "closed", "code": self.client.close_code, "retry_after": self.client.retry_ms}
+
+    async def closed(self, within: float = 5) -> int | None:
+        return self.client.close_code if self._ended else await self.client.closed(within)
+
+    def stop_reading(self) -> None:
+        self.client.deaf = True
+
+    def read_again(self) -> None:
+        self.client.deaf = False
+
+    def drop(self) -> None:
+        self.client.close()
+
+    async def leave(self) -> None:
+        self.client.leave()
+        assert await self.client.closed() == CloseCode.NORMAL
+
+
+class UDPWay(Way):
+    settings: Mapping[str, Any] = {"ping_interval": 1.0, "ping_timeout": 1.0}  # nothing else shows that one is lost
+
+    def endpoint(self) -> Endpoint:
+        return UDPEndpoint(port=0, max_datagram=65_507)
+
+    async def connect(self, endpoint: Endpoint, stack: AsyncExitStack, **hello: Any) -> Visitor:
+        client = await UDPClient.open(endpoint.addresses[0], hello)
+        stack.callback(client.part)
+        return UDPVisitor(client)
+
+
 # --- the stub ----------------------------------------------------------------
 
 
@@ -284,5 +334,6 @@ def ways(folder: Path) -> dict[str, Way]:
         "tcp": TCPWay(),
         "tcp-lines": TCPWay("lines"),
         "tcp-tls": TCPWay(tls=identity),
+        "udp": UDPWay(),
         "stub": StubWay(),
     }
