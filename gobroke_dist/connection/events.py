@@ -56,6 +56,21 @@ class Received:
 
 
 @dataclass(frozen=True, slots=True)
+class Gap:
+    """Here the server has dropped frames, because this client reads too slowly: see ``Connection.come_back``.
+
+    Attributes:
+        dropped: how many; messages, and answers to frames of this client.
+        offset: the largest before the gap.
+        dialled: which of the connections it is in.
+    """
+
+    dropped: int
+    offset: int
+    dialled: int
+
+
+@dataclass(frozen=True, slots=True)
 class Lost:
     """The connection is gone, and another one is tried in ``retry_in`` seconds. ``code`` is None if nobody said why."""
 
@@ -91,7 +106,7 @@ class Receipt:
     reason: str | None = None
 
 
-Event = Opened | Received | Lost | Refused | Ended
+Event = Opened | Received | Gap | Lost | Refused | Ended
 
 
 class ConnectionFailure(Exception):

@@ -35,6 +35,14 @@ export interface Message {
   dialled: number;
 }
 
+/** Frames that were dropped because the page read too slowly: see `comeBack`. */
+export interface Gap {
+  dropped: number;
+  /** The largest before the gap. */
+  offset: number;
+  dialled: number;
+}
+
 export interface Receipt {
   uuid: string;
   state: "accepted" | "done" | "dead";
@@ -48,6 +56,7 @@ export interface Events {
   /** `recovered` is null the first time; false: something is missing, ask for the present state. */
   opened: CustomEvent<{ client: string; node: string; recovered: boolean | null }>;
   message: CustomEvent<Message>;
+  gap: CustomEvent<Gap>;
   lost: CustomEvent<{ code: number; reason: string; retryIn: number }>;
   /** A message that was only sent was not accepted. */
   refused: CustomEvent<{ code: string; text: string; uuid?: string; field?: string }>;
@@ -79,6 +88,14 @@ export class Connection extends EventTarget {
     options?: { until?: "accepted" | "done"; timeout?: number; uuid?: string },
   ): Promise<Receipt>;
   answer(request: Message, data: unknown): void;
+  /**
+   * Connects again for the messages that were dropped. All since the gap follow, or `recovered` is false: called in the
+   * listener of `gap`, each comes once and in order. False: they can't be had.
+   */
+  comeBack(gap: Gap): boolean;
   close(): void;
   addEventListener<K extends keyof Events>(kind: K, listener: (event: Events[K]) => void): void;
 }
+
+/** As each message without one gets; for `deliver`. */
+export function randomUuid(): string;

@@ -19,7 +19,7 @@ export class GobrokeError extends Error {
 
 export class Connection extends EventTarget {
   #options; #socket = null; #waiting = new Map(); #bytes = 0; #session = ""; #offset = 0; #seen = false;
-  #tries = 0; #hint = 0; #openedAt = 0; #ghostUntil = 0; #dialled = 0; #timer; #tokenTimer; #refreshing = "";
+  #wholeSince = 0; #tries = 0; #hint = null; #openedAt = 0; #ghostUntil = 0; #dialled = 0; #timer; #tokenTimer; #refreshing = "";
   #heard = 0; // frames
 
   constructor(url, options = {}) {
@@ -58,11 +58,18 @@ export class Connection extends EventTarget {
     this.#write(JSON.stringify({ reply: request.reply_to, data }));
   }
 
+  comeBack({ offset, dialled }) {
+    if (this.state === "closed" || !this.#session || dialled < this.#wholeSince) return false;
+    this.#offset = Math.min(this.#offset, offset);
+    this.#lost(1006, "coming back for what was dropped");
+    return true;
+  }
+
   close() {
     if (this.state !== "closed") this.#end(1000, "closed by the application");
   }
 
-  // --- out ---------------------------------------------------------------------
+  // --- out ---
 
   #put(frame, uuid, kind, timeout) {
     if (this.state === "closed") throw new GobrokeError("connection_ended", "the connection has ended");
@@ -117,7 +124,7 @@ export class Connection extends EventTarget {
     if (one.sent && this.state === "open" && one.heard === this.#heard) this.#lost(1006, "nothing is heard");
   }
 
-  // --- life --------------------------------------------------------------------
+  // --- life ---
 
   async #dial() {
     const dialled = ++this.#dialled;
@@ -157,9 +164,9 @@ export class Connection extends EventTarget {
       if (one.kind === "request" && one.sent) this.#fail(uuid, "connection_lost", "whether it was handled is not known");
       else one.sent = false;
     }
-    const most = Math.min(this.#options.longestWait, this.#options.firstWait * 2 ** Math.min(this.#tries++, 60));
-    const retryIn = Math.min(this.#hint, LONGEST_HINT) + Math.random() * most;
-    this.#hint = 0;
+    const { firstWait, longestWait } = this.#options;
+    const retryIn = this.#hint ?? Math.random() * Math.min(longestWait, firstWait * 2 ** Math.min(this.#tries++, 60));
+    this.#hint = null;
     this.#to("waiting");
     this.#timer = setTimeout(() => this.#dial(), retryIn);
     this.#tell("lost", { code, reason, retryIn });
@@ -183,17 +190,18 @@ export class Connection extends EventTarget {
     if (code === 1000 || !this.#session || socket?.readyState === 0) socket?.close(1000);
   }
 
-  // --- in ----------------------------------------------------------------------
+  // --- in ---
 
   #receive(frame) {
     this.#heard += 1;
-    if (typeof frame.retry_after === "number" && frame.type !== "error") this.#hint = Math.max(0, frame.retry_after * 1000);
     const one = this.#waiting.get(frame.uuid);
     if (frame.type === "welcome") this.#welcome(frame);
     else if (frame.type === "message") this.#message(frame);
     else if (frame.type === "reply" && one?.kind === "request") this.#settle(frame.uuid, () => one.resolve(frame));
     else if (frame.type === "receipt" && one) this.#receipt(frame, one);
     else if (frame.type === "error") this.#error(frame, one);
+    else if (frame.type === "gap") this.#tell("gap", { dropped: frame.dropped, offset: this.#offset, dialled: this.#dialled });
+    else if (frame.type === "closed" && frame.retry_after >= 0) this.#hint = Math.min(frame.retry_after, LONGEST_HINT);
   }
 
   #welcome(frame) {
@@ -203,6 +211,7 @@ export class Connection extends EventTarget {
     this.#session = frame.session ?? "";
     const offset = frame.offset ?? 0;
     this.#offset = frame.recovered ? Math.max(this.#offset, offset) : offset;
+    if (!frame.recovered) this.#wholeSince = this.#dialled;
     this.#to("open");
     this.#tell("opened", { client: frame.client, node: frame.node, recovered: this.#seen ? !!frame.recovered : null });
     this.#seen = true;
@@ -235,7 +244,7 @@ export class Connection extends EventTarget {
     } else this.#fail(frame.uuid, frame.code, frame.text, { field: frame.field });
   }
 
-  // --- the token ---------------------------------------------------------------
+  // --- the token ---
 
   #expires(token) {
     const left = secondsLeft(token) * 1000;
@@ -285,6 +294,6 @@ function secondsLeft(token) {
 }
 
 // crypto.randomUUID exists on https and localhost only.
-function randomUuid() {
+export function randomUuid() {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -23,6 +23,7 @@ from gobroke_dist.connection.events import (
     ConnectionState,
     Ended,
     Event,
+    Gap,
     Lost,
     MessageRefused,
     Opened,
@@ -142,7 +143,8 @@ class Machine:
         self._session = ""
         self._seen = False
         self._tries = 0
-        self._hint = 0.0
+        self._hint: float | None = None
+        self._whole_since = 0  # the first connection that could be followed by others without a loss
         self._opened_at = 0.0
         self._ghost_until = 0.0
         self._wake: float | None = None  # to dial, or to give up the try
@@ -206,8 +208,8 @@ class Machine:
             else:
                 one.sent = False
         self.state = ConnectionState.WAITING
-        wait = self._wait(max(retry_after, self._hint))
-        self._hint = 0.0
+        wait = self._wait(retry_after) if self._hint is None else self._hint
+        self._hint = None
         self._wake = now + wait
         self.effects.append(Tell(Lost(code, reason, wait)))
 
@@ -221,15 +223,25 @@ class Machine:
             self.effects.append(HangUp(1000))
             self._end(1000, "closed by the application")
 
+    def come_back(self, gap: Gap, now: float) -> bool:
+        """Give up the connection, and come back with the offset before a gap. False: it would bring nothing."""
+        if self.state is ConnectionState.CLOSED or not self._session or gap.dialled < self._whole_since:
+            return False
+        self.offset = min(self.offset, gap.offset)
+        if self.state is not ConnectionState.WAITING:
+            self.effects.append(HangUp(1001))
+            self.broken(None, "coming back for what was dropped", now)
+        return True
+
     def _comes_back(self, code: int | None, now: float) -> bool:
         if code == _ALREADY_CONNECTED:
             return now < self._ghost_until
         return code in _COME_BACK or (code is not None and 4000 <= code < 4500)
 
-    def _wait(self, hint: float) -> float:
+    def _wait(self, at_least: float) -> float:
         most = min(self.options.longest_wait, self.options.first_wait * 2.0 ** min(self._tries, 60))
         self._tries += 1
-        return min(hint, _LONGEST_HINT) + self._chance() * most
+        return min(at_least, _LONGEST_HINT) + self._chance() * most
 
     def _dial(self, now: float) -> None:
         self.state = ConnectionState.CONNECTING
@@ -328,9 +340,7 @@ class Machine:
     # --- in ------------------------------------------------------------------
 
     def received(self, frame: dict[str, Any], now: float) -> None:
-        """A frame of the server. Types that are not known are looked at for a time to come back, and no more."""
-        if isinstance(frame.get("retry_after"), int | float) and frame.get("type") != "error":
-            self._hint = max(0.0, float(frame["retry_after"]))
+        """A frame of the server. Types that are not known are passed over."""
         match frame.get("type"):
             case "welcome" if self.state is ConnectionState.CONNECTING:
                 self._welcome(frame, now)
@@ -344,6 +354,8 @@ class Machine:
                 self._refreshing = ""
             case "error":
                 self._error(frame, now)
+            case "gap" | "closed" as kind:
+                self._notice(kind, frame)
 
     def _welcome(self, frame: dict[str, Any], now: float) -> None:
         recovered = bool(frame.get("recovered"))
@@ -351,6 +363,8 @@ class Machine:
         self.client, self._session = frame["client"], frame.get("session", "")
         offset = frame.get("offset", 0)
         self.offset = max(self.offset, offset) if recovered else offset
+        if not recovered:
+            self._whole_since = self.dialled
         self.effects.append(Tell(Opened(frame["client"], frame["node"], recovered if self._seen else None)))
         self._seen = True
         for uuid, one in tuple(self._waiting.items()):
@@ -364,6 +378,13 @@ class Machine:
                 return
             self.offset = offset
         self.effects.append(Tell(Received(frame, self.dialled)))
+
+    def _notice(self, kind: str, frame: dict[str, Any]) -> None:
+        """Of the connection itself: that frames were dropped here, or that it ends, and when to come back."""
+        if kind == "gap":
+            self.effects.append(Tell(Gap(frame["dropped"], self.offset, self.dialled)))
+        elif frame.get("retry_after") is not None:
+            self._hint = min(max(0.0, frame["retry_after"] / 1000), _LONGEST_HINT)
 
     def _reply(self, frame: dict[str, Any]) -> None:
         one = self._waiting.get(frame["uuid"])

@@ -20,6 +20,7 @@ from gobroke_dist.connection.events import (
     ConnectionState,
     Ended,
     Event,
+    Gap,
     Receipt,
     Received,
 )
@@ -213,6 +214,26 @@ class Connection:
             raise ValueError("this message asks for no answer")
         self._machine.answer(request.reply_to, data, request.dialled)
         self._perform()
+
+    async def come_back(self, gap: Gap) -> bool:
+        """Connect again for the messages that were dropped.
+
+        All messages since the gap follow, in order, behind an ``Opened`` with ``recovered``, which is False if they
+        can't be had any more. Those that wait behind the gap to be taken are thrown away for it: called before another
+        event is taken, each comes once. Messages that were sent and are not written yet may be lost.
+
+        Returns: False if they can't be had: the client does not ``recover``, or it was told so since, or has ended.
+        """
+        if not self._machine.come_back(gap, self._now()):
+            return False
+        for _ in range(self._events.qsize()):
+            event = self._events.get_nowait()
+            if not isinstance(event, Received | Gap):
+                self._events.put_nowait(event)
+        if self._events.qsize() < _UNREAD:
+            self._room.set()
+        self._perform()
+        return True
 
     # --- inside --------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from gobroke_dist.connection import (
     ConnectionLost,
     ConnectionState,
     Ended,
+    Gap,
     Lost,
     MessageRefused,
     Opened,
@@ -90,11 +91,55 @@ def test_e7_the_wait_is_doubled_up_to_the_longest_and_is_random_over_all_of_it_b
     assert waits == [0.5, 1, 2, 3, 3]
     one.broken(None, "", now, retry_after=20)
     assert taken(one)[-1].retry_in == 23
-    two = machine(chance=0.0)
-    opened(two)
-    two.received({"type": "going_away", "retry_after": 7.5}, 1)
-    two.broken(1001, "", 1)
-    assert taken(two) == [Lost(1001, "", 7.5)]
+
+
+@pytest.mark.parametrize(("hint", "wait"), [(7500, 7.5), (0, 0.0), (10**9, 300.0), (None, 0.5)])
+def test_e7_an_edge_that_ends_says_when_to_come_back_and_that_is_when(hint: int | None, wait: float) -> None:
+    """In milliseconds, and random already: nothing is added. Only the next wait is meant, and it counts as no failure."""
+    one = machine()
+    opened(one)
+    one.received({"type": "closed", "code": 1001, "reason": "", "retry_after": hint}, 1)
+    one.broken(1001, "", 1)
+    assert taken(one) == [Lost(1001, "", wait)]
+    one.tick(1 + wait)
+    one.broken(None, "", 400)
+    assert taken(one)[-1] == Lost(None, "", 0.5 if hint is not None else 1.0)
+
+
+def test_c7_e4_a_gap_is_told_with_the_offset_before_it_and_it_comes_back_with_that() -> None:
+    one = machine()
+    opened(one)
+    one.received({"type": "message", "data": 1, "offset": 5}, 1)
+    one.received({"type": "gap", "dropped": 3}, 1)
+    one.received({"type": "message", "data": 2, "offset": 9}, 1)
+    gap = Gap(dropped=3, offset=5, dialled=1)
+    assert gap in taken(one)
+    assert one.come_back(gap, 2)
+    hung_up, lost = taken(one)
+    assert (hung_up, lost.code) == (HangUp(1001), None)
+    one.tick(one.deadline or 0)
+    assert Dial({"client": "ann", "session": "s", "offset": "5"}) in taken(one)
+    assert opened(one, 11, recovered=True, offset=5)[-1] == Opened("ann", "n1", True)
+    one.received({"type": "message", "data": 2, "offset": 9}, 12)
+    assert [event.data for event in taken(one)] == [2]
+
+
+def test_c7_a_gap_that_nothing_can_fill_any_more_is_not_tried() -> None:
+    """Its offset means nothing after a loss, nor without a session; while it waits, the next try shows it."""
+    without = machine(Options(recover=False))
+    opened(without, session="")
+    assert not without.come_back(Gap(1, 0, 1), 1)
+    one = machine()
+    opened(one, offset=20)
+    one.broken(None, "", 10)
+    assert one.come_back(Gap(1, 7, 1), 10)
+    one.tick(one.deadline or 0)
+    assert Dial({"client": "ann", "session": "s", "offset": "7"}) in taken(one)
+    opened(one, 11, recovered=False, offset=30)
+    assert not one.come_back(Gap(1, 7, 1), 12)
+    assert (one.state, one.offset) == (ConnectionState.OPEN, 30)
+    one.close()
+    assert not one.come_back(Gap(1, 30, 2), 13)
 
 
 def test_c7_it_comes_back_with_session_and_largest_offset_and_drops_what_it_has_seen() -> None:

@@ -37,7 +37,8 @@ def test_the_file_for_browsers_is_small() -> None:
 
 
 def test_what_the_file_exports_is_what_its_types_say() -> None:
-    assert set(re.findall(r"^export class (\w+)", JS, re.M)) == set(re.findall(r"^export class (\w+)", TYPES, re.M))
+    exported = r"^export (?:class|function) (\w+)"
+    assert set(re.findall(exported, JS, re.M)) == set(re.findall(exported, TYPES, re.M))
     methods = set(re.findall(r"^  (?:async )?(\w+)\(.*\{$", JS, re.M)) - {"constructor"}
     typed = set(re.findall(r"^  (\w+)\(", TYPES.split("export class Connection")[1], re.M)) - {"constructor"}
     assert methods == typed

@@ -124,7 +124,7 @@ async def test_a_wrong_payload_is_refused_with_its_field(chat: list[str], room: 
 
 async def test_the_page_is_served_by_both_edges(chat: list[str]) -> None:
     """Each edge serves the page with types that a strict browser accepts, and the page asks for nothing else."""
-    types = {"": "text/html", "chat.css": "text/css", "chat.js": "javascript", "connection.js": "javascript"}
+    types = {"": "text/html", "chat.css": "text/css", "chat.js": "javascript", "gobroke.js": "javascript"}
     async with aiohttp.ClientSession() as session:
         for url in chat:
             for path, kind in types.items():

@@ -1,15 +1,18 @@
 // The page: shows what the room says, and says what is typed. Everything that came from somebody is put into the
 // document as text, never as HTML.
 
-import { Connection } from "./connection.js";
+import { Connection, randomUuid } from "/gobroke.js";
 
 const TYPING_EVERY = 2_000; // milliseconds
 const ASK_AGAIN_AFTER = 4_000;
+const SAY_FOR = 240_000; // the longest that a delivery may take
+const STATES = { connecting: "connecting…", open: "connected", waiting: "reconnecting…" };
 
 const $ = (id) => document.getElementById(id);
 const time = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 
 let connection = null;
+let me = "";
 let room = "";
 let lines = new Map(); // number -> list item
 let mine = new Map(); // uuid -> list item of a line that has no number yet
@@ -25,7 +28,7 @@ let atEnd = true; // whether the reader sees the last line
 
 function enter(name, inRoom) {
   leave();
-  room = inRoom;
+  [me, room] = [name, inRoom];
   [lines, mine, last, highest, joined] = [new Map(), new Map(), 0, 0, false];
   $("lines").replaceChildren();
   $("people").replaceChildren();
@@ -33,19 +36,27 @@ function enter(name, inRoom) {
   document.title = `#${room} – gobroke_dist chat`;
   show("chat");
   location.hash = new URLSearchParams({ room, name });
-  connection = new Connection(name);
-  connection.addEventListener("state", ({ detail }) => showState(detail));
-  connection.addEventListener("welcome", ({ detail }) => welcome(detail));
-  connection.addEventListener("data", ({ detail }) => hear(detail));
-  connection.addEventListener("refused", ({ detail }) => showRefusal(detail));
+  const made = connection = new Connection("/ws", { metadata: { name } });
+  const on = (kind, listener) => made.addEventListener(kind, ({ detail }) => { if (made === connection) listener(detail); });
+  on("state", (state) => showState(state, STATES[state]));
+  on("opened", opened);
+  on("message", ({ data }) => hear(data));
+  on("refused", (error) => alertOf(inWords(error)));
+  on("ended", ({ code, reason }) => showState("ended", `disconnected: ${reason || code}`));
+  showState("connecting", STATES.connecting);
   $("text").focus();
 }
 
 function leave() {
-  if (!connection) return;
-  connection.send("leave", { room });
-  connection.close();
-  connection = null;
+  tell("leave", { room });
+  const left = connection;
+  [connection, mine] = [null, new Map()];
+  left?.close();
+}
+
+// What is not worth to be said later.
+function tell(logic, data) {
+  if (connection?.state === "open") connection.send(data, { to_logic: logic });
 }
 
 function show(part) {
@@ -56,8 +67,8 @@ function show(part) {
 
 // --- what arrives -------------------------------------------------------------
 
-function welcome(frame) {
-  showNode(frame.node);
+function opened({ node }) {
+  showNode(node);
   joined = false;
   join();
 }
@@ -65,7 +76,7 @@ function welcome(frame) {
 // Enters the room, or asks for the lines that are missing: the server can't tell, and need not.
 function join() {
   askedAt = Date.now();
-  connection.send("join", { room, after: last });
+  tell("join", { room, after: last });
 }
 
 function hear(data) {
@@ -81,7 +92,6 @@ function hearHistory(missed) {
   last = Math.max(last, missed.at(-1)?.number ?? 0);
   countOn();
   joined = true;
-  connection.resend(); // what we said and is in no history was perhaps never heard
 }
 
 function hearLine(line) {
@@ -97,7 +107,6 @@ function countOn() {
 // --- lines --------------------------------------------------------------------
 
 function showLine(line) {
-  connection.confirm(line.uuid);
   if (lines.has(line.number)) return;
   const isMine = line.client === connection.client || mine.has(line.uuid);
   mine.get(line.uuid)?.remove();
@@ -130,14 +139,19 @@ function newLine(name, text, isMine) {
   return item;
 }
 
+// It is sent until a worker has handled it, with the same uuid, so that it is said once.
 function say(text) {
-  const uuid = connection.sendUntilConfirmed("say", { room, text });
-  const item = newLine(connection.name, text, true);
+  const uuid = randomUuid();
+  const item = newLine(me, text, true);
   item.classList.add("pending");
   item.querySelector(".number").textContent = "…";
   item.querySelector(".via").textContent = "not confirmed yet";
   mine.set(uuid, item);
   keepingView(() => $("lines").append(item), true);
+  connection.deliver({ room, text }, "say", { uuid, timeout: SAY_FOR }).then(
+    ({ state, reason }) => { if (state === "dead") notSaid(uuid, text, `it can't be handled (${reason})`); },
+    (error) => { if (!error.accepted) notSaid(uuid, text, inWords(error)); },
+  );
 }
 
 // Stays at the end if the reader is there, or if `force`; otherwise does not move what is being read.
@@ -187,7 +201,8 @@ function sayWhoTypes() {
   $("typing").textContent = names.length ? `${who} ${names.length === 1 ? "is" : "are"} typing…` : "";
 }
 
-function showState({ state, text }) {
+function showState(state, text) {
+  if (state === "closed") return; // why, is told by "ended"
   $("state").textContent = text;
   $("state").dataset.state = state;
   if (state !== "open") showNode("");
@@ -198,16 +213,18 @@ function showNode(node) {
   $("node").textContent = node;
 }
 
-function showRefusal({ frame, retry, data }) {
-  const field = frame.field ? ` (${frame.field})` : "";
-  alertOf(`${frame.code}${field}: ${frame.text}${retry ? " – trying again." : ""}`);
-  const item = mine.get(frame.uuid);
-  if (!item || retry) return;
-  mine.delete(frame.uuid);
+function notSaid(uuid, text, why) {
+  const item = mine.get(uuid);
+  if (!item) return; // it has its number, or we are in another room
+  alertOf(why);
   item.classList.add("refused");
-  item.querySelector(".via").textContent = "refused";
+  item.querySelector(".via").textContent = "not said";
   item.querySelector(".number").textContent = "–";
-  if (data?.text && !$("text").value) $("text").value = data.text; // so that it can be put right
+  if (!$("text").value) $("text").value = text; // so that it can be put right
+}
+
+function inWords({ code, field, text }) {
+  return `${code}${field ? ` (${field})` : ""}: ${text}`;
 }
 
 let alertTimer = 0;
@@ -229,7 +246,7 @@ $("enter").addEventListener("submit", (event) => {
 $("change").addEventListener("click", () => {
   leave();
   show("entrance");
-  showState({ state: "idle", text: "not connected" });
+  showState("idle", "not connected");
   $("title").textContent = "Chat";
   $("room").select();
 });
@@ -254,7 +271,7 @@ $("text").addEventListener("input", () => {
   fitText();
   if (Date.now() - typedAt < TYPING_EVERY || !$("text").value.trim()) return;
   typedAt = Date.now();
-  connection.send("typing", { room });
+  tell("typing", { room });
 });
 
 function fitText() {
@@ -270,12 +287,12 @@ $("lines").addEventListener("scroll", () => {
 // A keyboard that comes up on a phone, or an alert, must not hide the last line.
 new ResizeObserver(() => { if (atEnd) toEnd(); }).observe($("lines"));
 
-addEventListener("pagehide", () => connection?.send("leave", { room }));
+addEventListener("pagehide", () => tell("leave", { room }));
 
 // An answer may be lost on its way, and so may a line: then its number is missing.
 setInterval(() => {
   const missing = !joined || highest > last;
-  if (connection?.welcomed && missing && Date.now() - askedAt > ASK_AGAIN_AFTER) join();
+  if (connection?.state === "open" && missing && Date.now() - askedAt > ASK_AGAIN_AFTER) join();
 }, 1_000);
 
 const asked = new URLSearchParams(location.hash.slice(1));
