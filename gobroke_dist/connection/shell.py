@@ -312,7 +312,7 @@ class Connection:
 
     def _hang_up(self, code: int) -> None:
         if self._socket is not None:
-            self._spawn(_close(self._socket, self._outbox, code))
+            self._outbox.closing = self._spawn(_close(self._socket, self._outbox, code))
             self._socket = None
         elif self._dialling is not None:
             self._dialling.cancel()
@@ -357,16 +357,18 @@ class Connection:
         async with self._http.ws_connect(
             self._url, params=query, heartbeat=self._heartbeat, max_msg_size=0, compress=0
         ) as socket:
-            self._socket = socket
+            outbox, self._socket = self._outbox, socket
             self._machine.connected(self._now())
             if token is not None:
                 self._machine.expires(_seconds_left(token), self._now())
             self._perform()
-            writer = self._spawn(self._outbox.write(socket))
+            writer = self._spawn(outbox.write(socket))
             try:
                 return await self._read(socket)
             finally:
                 writer.cancel()
+                if outbox.closing is not None:  # else the end of this block would say goodbye (1000) before it
+                    await asyncio.wait((outbox.closing,))
 
     async def _read(self, socket: aiohttp.ClientWebSocketResponse) -> tuple[int | None, str]:
         while True:
@@ -387,6 +389,7 @@ class _Outbox:
 
     def __init__(self) -> None:
         self.size = 0
+        self.closing: asyncio.Task[None] | None = None
         self._texts: asyncio.Queue[str] = asyncio.Queue()
 
     @property

@@ -16,7 +16,8 @@ class Asker(LogicBase):
     """Asks the client who it is, and tells it what it has said."""
 
     async def run_logic(self, message: Message) -> None:
-        answer = await self.request(Message(to_client=message.from_client, message_raw=b'"who are you?"'))
+        question = Message(to_client=message.from_client, message_raw=b'"who are you?"')
+        answer = await self.request(question, timeout=2)
         await self.reply(message, f"you are {answer.json()}")
 
 
