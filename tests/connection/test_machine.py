@@ -95,7 +95,7 @@ def test_e7_the_wait_is_doubled_up_to_the_longest_and_is_random_over_all_of_it_b
 
 @pytest.mark.parametrize(("hint", "wait"), [(7500, 7.5), (0, 0.0), (10**9, 300.0), (None, 0.5)])
 def test_e7_an_edge_that_ends_says_when_to_come_back_and_that_is_when(hint: int | None, wait: float) -> None:
-    """In milliseconds, and random already: nothing is added. Only the next wait is meant, and it counts as no failure."""
+    """In milliseconds, and random already: nothing is added. Only the next wait is meant; it is no failure."""
     one = machine()
     opened(one)
     one.received({"type": "closed", "code": 1001, "reason": "", "retry_after": hint}, 1)

@@ -220,7 +220,9 @@ function notSaid(uuid, text, why) {
   item.classList.add("refused");
   item.querySelector(".via").textContent = "not said";
   item.querySelector(".number").textContent = "–";
-  if (!$("text").value) $("text").value = text; // so that it can be put right
+  if ($("text").value) return;
+  $("text").value = text; // so that it can be put right
+  fitText();
 }
 
 function inWords({ code, field, text }) {
