@@ -38,7 +38,8 @@ async def ledger(redis_url: str, prefix: str, *, working: bool = True) -> AsyncI
 async def test_c11_w12_it_hears_what_became_of_a_message_and_one_uuid_counts_once(redis_url: str, prefix: str) -> None:
     async with ledger(redis_url, prefix) as (url, logic), Connection(url) as ann, asyncio.timeout(20):
         assert await ann.deliver(1, to_logic="ledger", uuid="m1") == Receipt("m1", "done")
-        assert await ann.deliver(2, to_logic="ledger", uuid="m2", until="accepted") == Receipt("m2", "accepted")
+        accepted = await ann.deliver(2, to_logic="ledger", uuid="m2", until="accepted")
+        assert accepted.state in ("accepted", "done")  # done may overtake it, and says as much
         assert (await ann.deliver(1, to_logic="ledger", uuid="m1", until="accepted")).state == "accepted"
         assert await ann.deliver(-1, to_logic="ledger", uuid="m3") == Receipt("m3", "dead", "attempts")
         assert await ann.deliver(3, to_logic="ledger", uuid="m4") == Receipt("m4", "done")
