@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import secrets
+from typing import Final, NamedTuple
 
 from gobroke_dist.client import Client
 from gobroke_dist.errors import BrokeError
 from gobroke_dist.message import Message
 from gobroke_dist.request import Receipt
+from gobroke_dist.session import Session
 from gobroke_dist.wire.frame import JSONProtocol
+
+_SOONEST: Final = 1000
+_SPREAD: Final = 4000
 
 
 class Event(NamedTuple):
@@ -65,6 +70,30 @@ class EventProtocol:
 
     def encode_welcome(self, client: Client) -> bytes:
         return _packed(self._json.encode_welcome(client))
+
+    def encode_gap(self, dropped: int) -> bytes:
+        return _packed(self._json.encode_gap(dropped))
+
+    def encode_closed(self, code: int, reason: str, retry_after: int | None = None) -> bytes:
+        return _packed(self._json.encode_closed(code, reason, retry_after))
+
+    def decode_close(self, frame: bytes) -> int | None:
+        return self._json.decode_close(frame)
+
+
+def retry_after(session: Session) -> int | None:
+    """In how many milliseconds the client of a session that ends is to come back; None: not by itself.
+
+    Where the node has nothing to say about it, it is random: all that met the same misfortune are not to come at once.
+    """
+    if session.retry_after is not None:
+        return session.retry_after
+    return None if session.ended_for_good else soon()
+
+
+def soon() -> int:
+    """Some milliseconds after which it is worth another try."""
+    return _SOONEST + secrets.randbelow(_SPREAD)
 
 
 def _packed(frame: bytes, number: int | None = None) -> bytes:

@@ -7,15 +7,13 @@ The client says nothing on it. That it lives is seen from its kernel, which ackn
 from __future__ import annotations
 
 import asyncio
-import secrets
 import socket
 from contextlib import suppress
 from typing import Final
 
-import msgspec
 from aiohttp import HttpVersion11, web
 
-from endpoints.event_protocol import Event, EventProtocol
+from endpoints.event_protocol import Event, EventProtocol, retry_after, soon
 from endpoints.hello import Hello
 from endpoints.link import Link
 from endpoints.place import Place
@@ -24,22 +22,8 @@ from gobroke_dist.session import CloseCode
 
 MEDIA_TYPE: Final = "text/event-stream"
 
-_SOON: Final = (1000, 5000)
-_FOR_GOOD: Final = (3_600_000, 3_600_001)
-
-
-class Closed(msgspec.Struct, omit_defaults=True, frozen=True):
-    """Why a session has ended, as a client of HTTP is told it."""
-
-    code: int
-    reason: str = ""
-    retry: int = 0
-
-    @classmethod
-    def of(cls, code: int, reason: str) -> Closed:
-        """With the milliseconds after which to come back: all that lost the same node are not to come at once."""
-        least, most = _FOR_GOOD if code >= CloseCode.REMOVED else _SOON
-        return cls(code, reason, least + secrets.randbelow(most - least))
+_NEVER: Final = 3_600_000
+"""Milliseconds after which an ``EventSource`` comes back that was told not to, and was not closed."""
 
 
 class EventStream(Link):
@@ -64,6 +48,7 @@ class EventStream(Link):
         headers: dict[str, str],
     ) -> None:
         super().__init__(gateway, protocol, hello, transport)
+        self._events = protocol
         own = {"Content-Type": MEDIA_TYPE, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         self.response = web.StreamResponse(headers={**headers, **own, "X-Content-Type-Options": "nosniff"})
         self.response.force_close()
@@ -75,6 +60,7 @@ class EventStream(Link):
     async def _begin(self) -> None:
         _let_the_kernel_watch(self._stream, self._gateway.settings.ping_timeout)
         await self.response.prepare(self._request)
+        self._write(*self._chunk(b"retry: %d\n\n" % soon()))  # what an earlier stream said counts no more
 
     async def _read(self) -> None:
         pass  # there is nothing to read
@@ -98,8 +84,9 @@ class EventStream(Link):
         return self._chunk(b":\n\n")
 
     def _goodbye(self, code: int, reason: str) -> tuple[bytes, ...]:
-        closed = Closed.of(code, reason)
-        event = b"retry: %d\nevent: closed\ndata: %b\n\n" % (closed.retry, msgspec.json.encode(closed))
+        wait = retry_after(self.session)
+        frame = Event.read(self._events.encode_closed(code, reason, wait)).frame
+        event = b"retry: %d\nevent: closed\ndata: %b\n\n" % (_NEVER if wait is None else wait, frame)
         return (*self._chunk(event), b"0\r\n\r\n" if self._chunked else b"")
 
     def _say_goodbye(self, code: int, reason: str = "") -> None:

@@ -21,7 +21,7 @@ MAX_METADATA: Final = 32
 MAX_METADATA_SIZE: Final = 4096
 """How many characters these may have together, names included."""
 
-_UUID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_UUID: Final = re.compile(r"[!-~]{1,128}")  # as an authenticator of tokens has them
 _TOKEN: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _OFFSET: Final = re.compile(r"[0-9]{1,15}")
 
@@ -127,7 +127,7 @@ def _client(query: Mapping[str, str]) -> tuple[Client, Recovery | None]:
     known.pop("token", None)  # a secret, and no fact about the client
     uuid = known.pop("client", None)
     if uuid is not None and not _UUID.fullmatch(uuid):
-        raise HelloRefused("client must be 1 to 128 of the characters A-Z a-z 0-9 . _ : -")
+        raise HelloRefused("client must be 1 to 128 visible ASCII characters")
     recovery = _recovery(known)
     if recovery is not None and recovery.token and uuid is None:
         raise HelloRefused("who comes back says with client who it is")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from endpoints.event_protocol import EventProtocol
 from endpoints.listening import Served, place, url
 from gobroke_dist.endpoint import Gateway
+from gobroke_dist.session import SlowConsumers
 
 
 class HTTPEndpoint(Served):
@@ -19,6 +20,7 @@ class HTTPEndpoint(Served):
         port: the port; 0 takes a free one, which ``addresses`` tells after the start.
         path: what stands before ``/events``, ``/poll`` and ``/send``.
         origins: which pages may connect, as of ``WebSocketEndpoint``. Those of another host get the headers of CORS.
+        slow_consumers: what becomes of clients that read too slowly; None: as ``Settings.slow_consumers`` says.
     """
 
     def __init__(
@@ -28,11 +30,13 @@ class HTTPEndpoint(Served):
         *,
         path: str = "/client",
         origins: tuple[str, ...] | None = None,
+        slow_consumers: SlowConsumers | None = None,
     ) -> None:
         self.host = host
         self.port = port
         self.path = path.rstrip("/")
         self.origins = origins
+        self.slow_consumers = slow_consumers
 
     async def start(self, gateway: Gateway) -> None:
         # A worker loads the same application, and needs no HTTP server (nor its import) for it.

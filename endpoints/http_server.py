@@ -11,7 +11,7 @@ import msgspec
 from aiohttp import web
 
 from endpoints import problem
-from endpoints.edge_protocol import EdgeProtocol, come_later, health
+from endpoints.edge_protocol import EdgeProtocol, health
 from endpoints.event_protocol import EventProtocol
 from endpoints.event_stream import EventStream
 from endpoints.handshake import HandshakeRefused, headers_of, require_origin
@@ -20,8 +20,10 @@ from endpoints.link import Links
 from endpoints.listening import listen
 from endpoints.mailbox import Mailbox
 from endpoints.place import Place
+from gobroke_dist.draining import come_back_in
 from gobroke_dist.endpoint import Gateway
-from gobroke_dist.errors import BrokeError, ClientDoesNotExist, FrameInvalid, TooManyConnections, Unavailable
+from gobroke_dist.errors import BrokeError, ClientDoesNotExist, Draining, FrameInvalid
+from gobroke_dist.request import Outcome
 from gobroke_dist.session import Session
 
 log = logging.getLogger(__name__)
@@ -178,14 +180,18 @@ class HTTPServer:
             return problem.problem(405, "method_not_allowed", f"only {method} is answered here", headers=allow)
         assert self._listener is not None
         if not self._listener.is_serving():
-            return problem.problem(503, "draining", "this node is shutting down", headers={"Connection": "close"})
+            return self._draining()
         return await _answered(do(request, asked))
+
+    def _draining(self) -> web.Response:
+        wait = come_back_in(self._gateway.settings) / 1000
+        return _closing(problem.of_outcome(Outcome(None, Draining.code, str(Draining()), retry_after=wait)))
 
     async def _events(self, request: web.BaseRequest, asked: Asked) -> web.StreamResponse:
         protocol = cast(EdgeProtocol, request.protocol)
         assert protocol.visit is not None
-        protocol.visit.enter(asked.address)
         hello = asked.hello("sse")
+        protocol.visit.enter(asked.address)
         if request.transport is None:
             return web.Response(status=400)
         stream = EventStream(self._gateway, self._protocol, hello, request, request.transport, headers=asked.cors)
@@ -208,17 +214,11 @@ class HTTPServer:
 
     async def _mailbox(self, asked: Asked) -> Mailbox:
         hello = asked.hello("poll", without=("wait",))
-        visit = self._gateway.door.visit(asked.address)
-        if visit is None:
-            raise Unavailable("this node has all the sessions that it may; come again later")
-        try:
-            visit.enter(asked.address)
-        except TooManyConnections:
-            visit.leave()
-            raise
-        mailbox = Mailbox(self._gateway, self._protocol, hello, visit, self._forget)
+        seat = self._gateway.door.seat(asked.address)
+        mailbox = Mailbox(self._gateway, self._protocol, hello, seat, self._forget)
         await mailbox.connect()
-        self._mailboxes[mailbox.session.client.uuid] = mailbox
+        if not mailbox.gone.is_set():  # it was not replaced meanwhile
+            self._mailboxes[mailbox.session.client.uuid] = mailbox
         if self._listener is None or not self._listener.is_serving():
             mailbox.leave_node()
         return mailbox
@@ -237,8 +237,10 @@ class HTTPServer:
             async with asyncio.timeout(self._gateway.settings.handshake_timeout):
                 frame = await _body(request, self._gateway.settings.max_frame)
         except TimeoutError:
+            self._gateway.door.too_late()
             return _closing(problem.problem(408, "too_slow", "the frame did not come in time"))
         if frame is None:
+            self._gateway.door.too_big()
             most = self._gateway.settings.max_frame
             return _closing(problem.problem(413, "too_big", f"a message may have {most} bytes"))
         try:
@@ -259,8 +261,6 @@ class HTTPServer:
 async def _answered(doing: Awaitable[web.StreamResponse]) -> web.StreamResponse:
     try:
         return await doing
-    except TooManyConnections as full:
-        return come_later(full)
     except HandshakeRefused as refused:
         return problem.problem(refused.status, "refused", str(refused))
     except BrokeError as error:

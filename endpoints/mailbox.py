@@ -16,12 +16,11 @@ from hmac import compare_digest
 
 import msgspec
 
-from endpoints.event_protocol import Event, EventProtocol
-from endpoints.event_stream import Closed
+from endpoints.event_protocol import Event, EventProtocol, retry_after
 from endpoints.hello import Hello
 from endpoints.link import WRITE_AHEAD
 from endpoints.place import Place
-from gobroke_dist.access.door import Visit
+from gobroke_dist.access.door import Seat
 from gobroke_dist.endpoint import Gateway
 from gobroke_dist.session import CloseCode, SessionState
 
@@ -31,7 +30,7 @@ class Answer(msgspec.Struct, omit_defaults=True, frozen=True):
 
     next: str
     frames: list[msgspec.Raw]
-    closed: Closed | None = None
+    closed: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
 class Mailbox:
@@ -40,7 +39,7 @@ class Mailbox:
     Args:
         gateway: the node.
         hello: who it is, and what it asks for.
-        visit: how it is counted, for as long as it is open.
+        seat: how it is counted, for as long as it is open.
         forgotten: called when nobody may ask for it any more.
     """
 
@@ -49,13 +48,14 @@ class Mailbox:
         gateway: Gateway,
         protocol: EventProtocol,
         hello: Hello,
-        visit: Visit,
+        seat: Seat,
         forgotten: Callable[[Mailbox], None],
     ) -> None:
         self.session = gateway.session(hello.client, protocol, self._wake, hello.recovery, hello.asked)
         self.gone = asyncio.Event()
         self._gateway = gateway
-        self._visit = visit
+        self._protocol = protocol
+        self._seat = seat
         self._forgotten = forgotten
         self._loop = asyncio.get_running_loop()
         self._more = asyncio.Event()
@@ -72,7 +72,7 @@ class Mailbox:
         try:
             await self._gateway.connect(self.session)
         except BaseException:
-            self._visit.leave()
+            self._seat.leave()
             self.session.closed()
             self.gone.set()
             await self._gateway.disconnect(self.session)
@@ -141,11 +141,11 @@ class Mailbox:
         place = str(Place(session.client.uuid, session.token, self._after))
         if turn != self._turn:
             return Answer(place, [])
-        closed = None
-        if self.gone.is_set() and not self._left and session.close_code is not None:
-            closed = Closed.of(session.close_code, session.close_reason)
-            self._forgotten(self)  # it has been told
-        return Answer(place, self._sent, closed)
+        if self._left or not self.gone.is_set() or session.close_code is None:
+            return Answer(place, self._sent)
+        self._forgotten(self)  # it has been told
+        closed = self._protocol.encode_closed(session.close_code, session.close_reason, retry_after(session))
+        return Answer(place, self._sent, msgspec.Raw(Event.read(closed).frame))
 
     def _wake(self) -> None:
         self._more.set()
@@ -153,7 +153,7 @@ class Mailbox:
             self._end()
 
     def _lapsed(self) -> None:
-        self._end()
+        self.session.close(CloseCode.PING_TIMEOUT, "no poll came")
         self._forgotten(self)
 
     def _end(self) -> None:
@@ -164,7 +164,7 @@ class Mailbox:
         self.session.closed()
         self.gone.set()
         self._more.set()
-        self._visit.leave()
+        self._seat.leave()
         if self.session.close_code is CloseCode.REPLACED:
             self._forgotten(self)  # what the client shows now is good elsewhere
         self._ending = self._loop.create_task(self._gateway.disconnect(self.session))

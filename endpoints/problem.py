@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
+from gobroke_dist.access.limits import HTTP_STATUS
 from gobroke_dist.errors import (
     BrokeError,
     ClientAlreadyExists,
@@ -44,7 +45,6 @@ STATUS: Final[dict[str, int]] = {
     ClientAlreadyExists.code: 409,
     PayloadInvalid.code: 422,
     RateLimited.code: 429,
-    TooManyConnections.code: 503,
     BrokeError.code: 500,
 }
 """How a request is answered that met an error of this code; any other one is 503, and may be tried again."""
@@ -81,7 +81,11 @@ def problem(
 def of_error(error: BrokeError) -> web.Response:
     """The answer to what could not be done."""
     outcome = Outcome(None, error.code, str(error), retry_after=getattr(error, "retry_after", 1.0))
-    return problem(STATUS.get(error.code, 503), error.code, str(error), outcome=outcome)
+    if isinstance(error, TooManyConnections):
+        answer = problem(HTTP_STATUS[error.limit], error.code, str(error), outcome=outcome)
+        answer.force_close()
+        return answer
+    return of_outcome(outcome)
 
 
 def of_outcome(outcome: Outcome) -> web.Response:

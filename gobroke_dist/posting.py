@@ -12,7 +12,7 @@ from gobroke_dist.message import Message
 from gobroke_dist.reception import Reception
 from gobroke_dist.request import Outcome
 from gobroke_dist.runtime import Runtime
-from gobroke_dist.session import Session, SessionState
+from gobroke_dist.session import CloseCode, ClosingProtocol, Session, SessionState
 from gobroke_dist.wire import node as wire
 
 
@@ -67,6 +67,9 @@ class Posting:
         async with turn:  # as they come, as on a connection
             if session.ending:
                 raise ClientDoesNotExist(client)
+            if isinstance(session.protocol, ClosingProtocol) and (code := session.protocol.decode_close(frame)):
+                session.close(CloseCode(code), "closed by the client")
+                return Outcome(None)
             try:
                 message = session.protocol.decode(frame, session.client)
             except BrokeError as error:

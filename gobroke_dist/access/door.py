@@ -54,6 +54,13 @@ class Door:
         self._waiting[at] += 1
         return Visit(self, peer, at)
 
+    def seat(self, address: str) -> Seat:
+        """A client that has no socket of its own comes in from this address. Raises ``TooManyConnections``."""
+        at = addresses.site(address)
+        self.check(at)
+        self._come_in(at)
+        return Seat(self, at)
+
     def origin(self, peer: str, forwarded: Iterable[str]) -> str:
         """The client's address, from the socket's, and the ``X-Forwarded-For`` of a trusted proxy."""
         return addresses.origin(peer, forwarded, self._proxies)
@@ -75,14 +82,17 @@ class Door:
         if inside is None:
             _less(self._waiting, site)
         else:
-            self.inside -= 1
-            _less(self.by_site, inside)
+            self.stood_up(inside)
+
+    def stood_up(self, at: str) -> None:
+        """A client from this site is in no longer."""
+        self.inside -= 1
+        _less(self.by_site, at)
 
     def entered(self, site: str, at: str) -> None:
         """What waited, from this site, is a connection now, of a client at another one maybe."""
         _less(self._waiting, site)
-        self.inside += 1
-        self.by_site[at] += 1
+        self._come_in(at)
 
     def too_late(self) -> None:
         """A socket has not said in time what it wants."""
@@ -91,6 +101,14 @@ class Door:
     def drop(self, reason: str) -> None:
         """What an endpoint lets no further that is no connection, such as a datagram; counted with its reason."""
         self._metrics.drop(reason)
+
+    def too_big(self) -> None:
+        """A frame that came by itself is larger than it may be."""
+        self._metrics.drop("too_big")
+
+    def _come_in(self, at: str) -> None:
+        self.inside += 1
+        self.by_site[at] += 1
 
     def _refusal(self, limit: str, text: str, after: float) -> TooManyConnections:
         self._metrics.drop(limit)
@@ -128,6 +146,28 @@ class Visit:
         if not self._gone:
             self._gone = True
             self._door.left(self._site, inside=self._at)
+
+
+class Seat:
+    """A client without a socket of its own, from when it is let in.
+
+    Args:
+        door: where it came in.
+        at: what counts as its address.
+    """
+
+    __slots__ = ("_at", "_door", "_gone")
+
+    def __init__(self, door: Door, at: str) -> None:
+        self._door = door
+        self._at = at
+        self._gone = False
+
+    def leave(self) -> None:
+        """It is in no longer. Safe to call twice."""
+        if not self._gone:
+            self._gone = True
+            self._door.stood_up(self._at)
 
 
 def _less(counts: Counter[str], name: str) -> None:

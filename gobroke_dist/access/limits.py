@@ -19,7 +19,7 @@ class Limit:
         answer: what becomes of what is beyond it.
         metric: where it is counted: ``drops.…`` or ``counts.…`` of ``Metrics``.
         code: with which a connection is closed; None: it is not.
-        http: with which an upgrade request is answered; None: it is not.
+        http: with which an upgrade request, or one to an ``HTTPEndpoint``, is answered; None: it is not.
         error: whose code is in an error frame; None: there is none.
     """
 
@@ -33,7 +33,7 @@ class Limit:
 
 
 HTTP_STATUS: Final = {"node_full": 503, "address_full": 429, "connecting_too_fast": 503}
-"""How an upgrade request is answered that is not let in, with ``Retry-After``."""
+"""How a request is answered that is not let in, with ``Retry-After``."""
 
 LIMITS: Final = (
     Limit(
@@ -47,7 +47,7 @@ LIMITS: Final = (
     Limit(
         what="clients from one address on one edge",
         settings=("max_connections_per_address",),
-        answer="the same; as many sockets again may be in their handshakes, one more is cut",
+        answer="the same; as many sockets again may be in their handshakes, or poll or post, one more is cut",
         metric="drops.address_full",
         http=HTTP_STATUS["address_full"],
         code=CloseCode.TOO_MANY,
@@ -63,8 +63,9 @@ LIMITS: Final = (
     Limit(
         what="time for the handshake",
         settings=("handshake_timeout",),
-        answer="the socket is cut",
+        answer="the socket is cut; a posted frame that is late is answered",
         metric="drops.handshake_timeout",
+        http=408,
     ),
     Limit(
         what="65,536 clients let in over UDP, in twice this time",
@@ -76,8 +77,9 @@ LIMITS: Final = (
     Limit(
         what="time for the authenticator",
         settings=("handshake_timeout",),
-        answer="closed",
+        answer="closed; a poll is answered",
         metric="drops.authentication_timeout",
+        http=503,
         code=CloseCode.UNAVAILABLE,
     ),
     Limit(
@@ -85,6 +87,7 @@ LIMITS: Final = (
         settings=("max_messages", "message_burst"),
         answer="the message is refused",
         metric="drops.rate_limited",
+        http=429,
         error=RateLimited,
     ),
     Limit(
@@ -97,8 +100,9 @@ LIMITS: Final = (
     Limit(
         what="size of a message; nothing is compressed, so it is that of what is unpacked, too",
         settings=("max_frame",),
-        answer="closed before it is read to its end",
+        answer="closed before it is read to its end; a posted one is answered, and counted as `drops.too_big`",
         metric="counts.closed_too_big",
+        http=413,
         code=CloseCode.TOO_BIG,
     ),
     Limit(

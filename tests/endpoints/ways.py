@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import ssl
 from abc import ABC, abstractmethod
@@ -12,9 +13,9 @@ from pathlib import Path
 from typing import Any, cast
 
 import trustme
-from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType
+from aiohttp import ClientError, ClientResponse, ClientSession, ClientWebSocketResponse, WSMsgType
 
-from endpoints import LengthPrefix, Lines, StubEndpoint, TCPEndpoint, UDPEndpoint, WebSocketEndpoint
+from endpoints import HTTPEndpoint, LengthPrefix, Lines, StubEndpoint, TCPEndpoint, UDPEndpoint, WebSocketEndpoint
 from gobroke_dist import Client, ClientAlreadyExists, CloseCode, Endpoint
 from tests.endpoints.tcp_client import Framing, TCPClient
 from tests.endpoints.udp_client import UDPClient
@@ -65,6 +66,9 @@ class Way(ABC):
     """One kind of endpoint."""
 
     settings: Mapping[str, Any] = {}  # of a node for this way
+    always_recovers = False  # whether its clients get a session without asking for it
+    answers_frames = False  # whether what is wrong with a frame is answered, and never costs the connection
+    answers_pings = True  # whether a client that does not read is one that does not live
 
     @abstractmethod
     def endpoint(self) -> Endpoint:
@@ -259,6 +263,181 @@ class UDPWay(Way):
         return UDPVisitor(client)
 
 
+# --- HTTP --------------------------------------------------------------------
+
+
+class HTTPVisitor(Visitor):
+    """Sends with a request for each frame; what is wrong with one comes back as an error frame would.
+
+    Attributes:
+        place: where the client is.
+    """
+
+    def __init__(self, url: str, http: ClientSession, tls: dict[str, Any]) -> None:
+        self.place = ""
+        self._url = url
+        self._http = http
+        self._tls = tls
+        self._errors: list[Frame] = []
+        self._code: int | None = None
+
+    async def send(self, frame: bytes | Frame) -> None:
+        raw = frame if isinstance(frame, bytes) else json.dumps(frame).encode()
+        shown = {"Gobroke-Session": self.place}
+        async with self._http.post(f"{self._url}/send", data=raw, headers=shown, **self._tls) as answer:
+            said = json.loads(await answer.read())
+        if answer.status != 202:
+            self._errors.append({"type": "error", **said})
+
+    async def receive(self, within: float = 5) -> Frame:
+        frame = self._errors.pop(0) if self._errors else await self._next(within)
+        if frame["type"] == "closed":
+            self._code = frame["code"]
+        return frame
+
+    async def closed(self, within: float = 5) -> int | None:
+        async with asyncio.timeout(within):
+            while self._code is None:
+                await self.receive(within)
+        return self._code
+
+    async def leave(self) -> None:
+        await self.send({"close": 1000})
+        assert await self.closed() == CloseCode.NORMAL
+
+    @abstractmethod
+    async def _next(self, within: float) -> Frame:
+        """The next frame that was sent to the client."""
+
+
+class StreamVisitor(HTTPVisitor):
+    def __init__(self, url: str, http: ClientSession, tls: dict[str, Any], stream: ClientResponse) -> None:
+        super().__init__(url, http, tls)
+        self._stream = stream
+        self._connection = stream.connection  # None: it has ended already
+
+    async def _next(self, within: float) -> Frame:
+        event: dict[str, str] = {}
+        async with asyncio.timeout(within):
+            while (line := await self._stream.content.readline()) != b"\n" or "data" not in event:
+                assert line, f"the stream has ended after {event}"
+                name, _, value = line.decode().rstrip("\n").partition(": ")
+                event[name] = value
+        self.place = event.get("id", self.place)
+        return cast(Frame, json.loads(event["data"]))
+
+    async def closed(self, within: float = 5) -> int | None:
+        code = await super().closed(within)
+        assert await asyncio.wait_for(self._stream.content.read(), within) == b""
+        return code
+
+    def stop_reading(self) -> None:
+        self._transport.pause_reading()
+
+    def read_again(self) -> None:
+        self._transport.resume_reading()
+
+    def drop(self) -> None:
+        self._transport.abort()
+
+    @property
+    def _transport(self) -> asyncio.Transport:
+        assert self._connection is not None
+        assert self._connection.transport is not None
+        return self._connection.transport
+
+
+class PollVisitor(HTTPVisitor):
+    """Polls without a pause, until it is told to stop."""
+
+    def __init__(self, url: str, http: ClientSession, tls: dict[str, Any], query: dict[str, str]) -> None:
+        super().__init__(url, http, tls)
+        self._frames: asyncio.Queue[Frame] = asyncio.Queue()
+        self._may_poll = asyncio.Event()
+        self._may_poll.set()
+        self._polling = asyncio.create_task(self._poll(query))
+
+    async def _poll(self, query: dict[str, str]) -> None:
+        while True:
+            await self._may_poll.wait()
+            async with self._http.get(f"{self._url}/poll", params=query, **self._tls) as answer:
+                said = await answer.json(content_type=None)
+            if answer.status != 200:
+                self._frames.put_nowait({"type": "closed", "code": _AS_CLOSED[said["code"]]})
+                return
+            self.place = said["next"]
+            query = {"after": self.place}
+            for frame in (*said["frames"], *([said["closed"]] if "closed" in said else ())):
+                self._frames.put_nowait(frame)
+            if "closed" in said:
+                return
+
+    async def _next(self, within: float) -> Frame:
+        return await asyncio.wait_for(self._frames.get(), within)
+
+    def stop_reading(self) -> None:
+        self._may_poll.clear()
+
+    def read_again(self) -> None:
+        self._may_poll.set()
+
+    def drop(self) -> None:
+        self._polling.cancel()
+
+    async def gone(self) -> None:
+        self.drop()
+        with contextlib.suppress(asyncio.CancelledError, ClientError):
+            await self._polling
+
+
+_AS_CLOSED = {
+    "unauthorised": CloseCode.UNAUTHORISED,
+    "client_already_exists": CloseCode.ALREADY_CONNECTED,
+}
+"""A client that polls and is not let in gets a problem document with a code."""
+
+
+class HTTPWay(Way):
+    always_recovers = True
+    answers_frames = True
+
+    def __init__(self, tls: Identity | None = None) -> None:
+        self.settings = {} if tls is None else tls.settings
+        self._tls = {} if tls is None else {"ssl": tls.trusting, "server_hostname": "localhost"}
+
+    def endpoint(self) -> Endpoint:
+        return HTTPEndpoint(port=0)
+
+    async def connect(self, endpoint: Endpoint, stack: AsyncExitStack, **hello: Any) -> Visitor:
+        http = await stack.enter_async_context(ClientSession(read_bufsize=1 << 21))
+        query = {name: str(int(value) if value is True else value) for name, value in hello.items()}
+        return await self._enter(endpoint.addresses[0], http, query, stack)
+
+    @abstractmethod
+    async def _enter(self, url: str, http: ClientSession, query: dict[str, str], stack: AsyncExitStack) -> Visitor: ...
+
+
+class StreamWay(HTTPWay):
+    answers_pings = False
+
+    async def _enter(self, url: str, http: ClientSession, query: dict[str, str], stack: AsyncExitStack) -> Visitor:
+        stream = await http.get(f"{url}/events", params=query, **self._tls)
+        stack.callback(stream.close)
+        assert stream.status == 200, await stream.text()
+        return StreamVisitor(url, http, self._tls, stream)
+
+
+class PollWay(HTTPWay):
+    def __init__(self, tls: Identity | None = None) -> None:
+        super().__init__(tls)
+        self.settings = {**self.settings, "ping_interval": 1.0, "ping_timeout": 2.0}  # a lost client is soon away
+
+    async def _enter(self, url: str, http: ClientSession, query: dict[str, str], stack: AsyncExitStack) -> Visitor:
+        visitor = PollVisitor(url, http, self._tls, query)
+        stack.push_async_callback(visitor.gone)
+        return visitor
+
+
 # --- the stub ----------------------------------------------------------------
 
 
@@ -335,5 +514,8 @@ def ways(folder: Path) -> dict[str, Way]:
         "tcp-lines": TCPWay("lines"),
         "tcp-tls": TCPWay(tls=identity),
         "udp": UDPWay(),
+        "sse": StreamWay(),
+        "sse-tls": StreamWay(identity),
+        "poll": PollWay(),
         "stub": StubWay(),
     }
