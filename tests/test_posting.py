@@ -33,7 +33,7 @@ class Hall:
     Attributes:
         answer: of the other node; an exception is raised.
         wrong: what is wrong with each message.
-        hold: while it is not set, a message takes its time.
+        hold: while it is not set, the first message takes its time.
         handled: the payloads, in order.
         counted: what was refused.
     """
@@ -43,6 +43,7 @@ class Hall:
         self.wrong: BrokeError | None = None
         self.hold = asyncio.Event()
         self.hold.set()
+        self.begun = 0
         self.handled: list[bytes] = []
         self.counted: list[str] = []
         self.asked: list[tuple[str, Any]] = []
@@ -74,7 +75,9 @@ class Hall:
         return self.answer if isinstance(self.answer, bytes) else wire.encode(self.answer)
 
     async def _handle(self, session: Session, message: Message) -> None:
-        await self.hold.wait()
+        self.begun += 1
+        if self.begun == 1:
+            await self.hold.wait()
         if self.wrong is not None:
             raise self.wrong
         self.handled.append(message.message_raw)
@@ -134,7 +137,8 @@ async def test_w3_frames_are_processed_in_the_order_in_which_they_came(hall: Hal
     hall.hold.clear()
     frames = [b'{"to_logic":"x","data":%d}' % n for n in range(5)]
     posts = [asyncio.create_task(hall.posting.post("ann", "s.e", frame)) for frame in frames]
-    await asyncio.sleep(0)
+    await asyncio.sleep(0.01)
+    assert hall.handled == []
     hall.hold.set()
     await asyncio.gather(*posts)
     assert hall.handled == [b"0", b"1", b"2", b"3", b"4"]

@@ -90,6 +90,21 @@ def test_e3_sockets_that_say_nothing_are_bounded_per_address_and_in_all() -> Non
     assert place.door.visit("203.0.113.7") is not None
 
 
+def test_e3_a_client_without_a_socket_counts_as_one_and_takes_no_socket_s_place() -> None:
+    place = Place(max_connections_per_address=2)
+    seat = place.door.seat("203.0.113.7")
+    sockets = [place.door.visit("203.0.113.7") for _ in range(2)]
+    assert None not in sockets
+    place.door.seat("203.0.113.7")
+    with pytest.raises(TooManyConnections):
+        place.door.seat("203.0.113.7")
+    assert (place.door.inside, place.metrics.drops["address_full"]) == (2, 1)
+    seat.leave()
+    seat.leave()
+    assert place.door.inside == 1
+    place.door.seat("203.0.113.7")
+
+
 def test_nothing_is_kept_of_who_has_left() -> None:
     place = Place()
     visits = [place.come(f"203.0.113.{number}") for number in range(100)]

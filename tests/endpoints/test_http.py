@@ -112,6 +112,7 @@ async def test_r6_e8_what_is_wrong_is_a_problem_with_its_code_on_any_node(
     for node in (one, two):
         got, document = await street.send(node, place, frame)
         assert (got, document["code"]) == (status, code)
+        assert node.runtime.metrics.drops["too_big"] == (1 if status == 413 else 0)
     assert (await street.send(two, place, {"to_logic": "echo", "data": 1}))[0] == 202
 
 
@@ -174,6 +175,7 @@ async def test_e8_who_talks_on_a_stream_is_closed_and_a_slow_body_is_not_waited_
     head = f"POST /client/send HTTP/1.1\r\nHost: h\r\nContent-Length: 99\r\nGobroke-Session: {place}\r\n\r\n"
     writer.write(head.encode() + b"{")
     assert b" 408 " in await asyncio.wait_for(reader.readuntil(b"\r\n"), 5)
+    assert node.runtime.metrics.drops["handshake_timeout"] == 1
     writer.close()
 
 
