@@ -240,7 +240,7 @@ class HTTPServer:
             self._gateway.door.too_late()
             return _closing(problem.problem(408, "too_slow", "the frame did not come in time"))
         if frame is None:
-            self._gateway.door.too_big()
+            self._gateway.door.drop("too_big")
             most = self._gateway.settings.max_frame
             return _closing(problem.problem(413, "too_big", f"a message may have {most} bytes"))
         try:

@@ -102,17 +102,13 @@ class Door:
         """What an endpoint lets no further that is no connection, such as a datagram; counted with its reason."""
         self._metrics.drop(reason)
 
-    def too_big(self) -> None:
-        """A frame that came by itself is larger than it may be."""
-        self._metrics.drop("too_big")
+    def _refusal(self, limit: str, text: str, after: float) -> TooManyConnections:
+        self._metrics.drop(limit)
+        return TooManyConnections(limit, text, retry_after=after)
 
     def _come_in(self, at: str) -> None:
         self.inside += 1
         self.by_site[at] += 1
-
-    def _refusal(self, limit: str, text: str, after: float) -> TooManyConnections:
-        self._metrics.drop(limit)
-        return TooManyConnections(limit, text, retry_after=after)
 
 
 class Visit:
