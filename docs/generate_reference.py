@@ -21,6 +21,7 @@ from gobroke_dist.cli import app
 from gobroke_dist.errors import BrokeError
 from gobroke_dist.keys import Channel, ClusterKeys, QueueKeys
 from gobroke_dist.ops import openapi
+from gobroke_dist.ops.limits import API_LIMITS
 from gobroke_dist.session import CloseCode
 from gobroke_dist.settings import Settings
 
@@ -86,7 +87,7 @@ def limits_page() -> str:
         "| what | settings and defaults | what is beyond it | close code | HTTP | error | counted as |\n"
         "| --- | --- | --- | --- | --- | --- | --- |\n"
     )
-    return head + "\n".join(_limit_row(limit) for limit in LIMITS) + "\n"
+    return head + "\n".join(_limit_row(limit) for limit in (*LIMITS, *API_LIMITS)) + "\n"
 
 
 def _limit_row(limit: Limit) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from endpoints.event_protocol import EventProtocol
-from endpoints.listening import Served, place, url
+from endpoints.listening import Served, place
 from gobroke_dist.endpoint import Gateway
+from gobroke_dist.listening import url
 from gobroke_dist.session import SlowConsumers
 
 

@@ -17,12 +17,12 @@ from endpoints.event_stream import EventStream
 from endpoints.handshake import HandshakeRefused, headers_of, require_origin
 from endpoints.hello import Hello, HelloRefused, introduced
 from endpoints.link import Links
-from endpoints.listening import listen
 from endpoints.mailbox import Mailbox
 from endpoints.place import Place
 from gobroke_dist.draining import come_back_in
 from gobroke_dist.endpoint import Gateway
 from gobroke_dist.errors import BrokeError, ClientDoesNotExist, Draining, FrameInvalid
+from gobroke_dist.listening import listen
 from gobroke_dist.request import Outcome
 from gobroke_dist.session import Session
 

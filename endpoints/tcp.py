@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from endpoints.framing import Framing, LengthPrefix
-from endpoints.listening import Served, place, url
+from endpoints.listening import Served, place
 from endpoints.tcp_server import TCPServer
 from gobroke_dist.endpoint import Gateway
+from gobroke_dist.listening import url
 from gobroke_dist.session import FrameProtocol, SlowConsumers
 from gobroke_dist.wire.frame import JSONProtocol
 

@@ -9,13 +9,13 @@ from typing import Final
 from endpoints.framing import FrameRefused, Framing
 from endpoints.hello import MAX_HELLO, Hello, HelloRefused, nobody, read_hello
 from endpoints.link import CLOSE_TIMEOUT, Links
-from endpoints.listening import listen
 from endpoints.tcp_connection import TCPConnection
 from endpoints.tcp_stream import FrameStream
 from gobroke_dist.access.closing import code_of
 from gobroke_dist.access.door import Visit
 from gobroke_dist.endpoint import Gateway
 from gobroke_dist.errors import TooManyConnections
+from gobroke_dist.listening import listen
 from gobroke_dist.session import CloseCode, FrameProtocol, Session
 
 log = logging.getLogger(__name__)

@@ -6,9 +6,10 @@ import logging
 from typing import Final
 
 from endpoints.datagram import LARGEST
-from endpoints.listening import Served, place, url
+from endpoints.listening import Served, place
 from endpoints.udp_server import UDPServer
 from gobroke_dist.endpoint import Gateway
+from gobroke_dist.listening import url
 from gobroke_dist.session import FrameProtocol
 from gobroke_dist.wire.frame import JSONProtocol
 

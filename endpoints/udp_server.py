@@ -10,7 +10,6 @@ from typing import Final, cast
 from endpoints.datagram import IDENTITY, NOBODY, Cookies, Greeting, Kind, Seal, Sealed, cookie_for, farewell, read
 from endpoints.hello import MAX_HELLO, Hello, HelloRefused, read_hello
 from endpoints.link import CLOSE_TIMEOUT, Links
-from endpoints.listening import listen_for_datagrams
 from endpoints.udp_connection import UDPConnection
 from endpoints.udp_guests import MAX_USED, Guests
 from endpoints.udp_path import Address, Path
@@ -18,6 +17,7 @@ from gobroke_dist.access.closing import code_of
 from gobroke_dist.access.door import Visit
 from gobroke_dist.endpoint import Gateway
 from gobroke_dist.errors import TooManyConnections
+from gobroke_dist.listening import listen_for_datagrams
 from gobroke_dist.session import CloseCode, FrameProtocol, Session
 
 log = logging.getLogger(__name__)

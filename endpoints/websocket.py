@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from endpoints.listening import Served, place, url
+from endpoints.listening import Served, place
 from gobroke_dist.endpoint import Gateway
+from gobroke_dist.listening import url
 from gobroke_dist.session import FrameProtocol, SlowConsumers
 from gobroke_dist.wire.frame import JSONProtocol
 

@@ -16,12 +16,12 @@ from aiohttp.http_websocket import WebSocketReader
 from endpoints.edge_protocol import EdgeProtocol, come_later, health
 from endpoints.handshake import HandshakeRefused
 from endpoints.link import Links
-from endpoints.listening import listen
 from endpoints.pages import find_page_or_client
 from endpoints.websocket_connection import Connection, GuardedParser
 from endpoints.websocket_handshake import UpgradeRequest, accept
 from gobroke_dist.endpoint import Gateway
 from gobroke_dist.errors import TooManyConnections
+from gobroke_dist.listening import listen
 from gobroke_dist.session import FrameProtocol, Session
 
 

@@ -17,7 +17,7 @@ from gobroke_dist.errors import Draining, QueueFull, RequestFailed, RequestInval
 from gobroke_dist.message import Message, ReplyTo
 from gobroke_dist.metrics import Metrics
 from gobroke_dist.outlet import Outlet
-from gobroke_dist.request import addressed
+from gobroke_dist.request import Receipt, addressed
 from gobroke_dist.router import Router
 from gobroke_dist.wire import node as wire
 
@@ -134,6 +134,27 @@ class Requests:
         only = addressed(message)
         with self.open(only, timeout) as waiting:
             return await waiting.answer(self._send(only, waiting.to))
+
+    async def follow(self, message: Message, timeout: float) -> Receipt:
+        """Send a message to the one WORKER logic that it names, and wait for what becomes of it.
+
+        Returns:
+            ``accepted`` when that is not known in time; nor is it ever of a uuid that was accepted before (W12).
+
+        Raises:
+            BrokeError: it was not accepted; as ``Router.send``.
+        """
+        [logic] = message.to_logic
+        with self.open(message, timeout) as waiting:
+            await self._listen()
+            await self._router.send(message, self._immediate(), receipt=waiting.to)
+            try:
+                await waiting.answer()
+            except (RequestTimedOut, Draining):
+                return Receipt(message.uuid, logic, "accepted")
+            except RequestFailed as failed:
+                return Receipt(message.uuid, logic, "dead", failed.reason)
+            return Receipt(message.uuid, logic, "done")
 
     def open(self, message: Message, timeout: float) -> Waiting:
         """Begin to wait for an answer. Raises ``QueueFull``."""

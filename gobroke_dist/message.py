@@ -78,7 +78,8 @@ class Message:
         delivery: what a WORKER may know about this run.
         payload: the validated object, when the logic declares a ``payload`` model.
         reply_to: of a request that is not answered yet; set by the framework.
-        receipt: the client that sends it wants to hear what becomes of it at WORKER logics.
+        receipt: whether the client that sends it wants to hear what becomes of it at WORKER logics; or which process
+            wants to, instead of a client.
     """
 
     __slots__ = (
@@ -131,7 +132,7 @@ class Message:
         self.delivery = _FIRST
         self.payload: Any = None
         self.reply_to: ReplyTo | None = None
-        self.receipt = False
+        self.receipt: bool | ReplyTo = False
 
     def __repr__(self) -> str:
         sender = self.from_logic or (self.from_client and self.from_client.uuid)

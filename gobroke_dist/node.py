@@ -265,9 +265,9 @@ class Node:
             gate=Gate(settings.api_token_list, SystemClock().monotonic),
             draining=lambda: self.draining,
         )
-        self._api = APIServer(api, settings, self.door.origin)
-        port = await self._api.start()
-        self.api_address = f"http://{settings.api_host}:{port}"
+        self._api = APIServer(api, settings, runtime.metrics, self.door.origin)
+        await self._api.start()
+        self.api_address = self._api.address
         log.info("the HTTP API listens at %s", self.api_address)
 
     def _start_tickers(self) -> None:

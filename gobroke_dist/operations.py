@@ -76,6 +76,9 @@ class RunningOperations:
     def request(self, message: Message, timeout: float = 5.0) -> Any:
         return self._call(self._requests.ask(message, timeout), longer=timeout)
 
+    def follow(self, message: Message, timeout: float) -> Any:
+        return self._call(self._requests.follow(message, timeout), longer=timeout)
+
     def reply(self, message: Message, data: Any = None, *, sender: str | None = None) -> Any:
         return self._call(self._requests.reply(message, body(data), sender, _committing()))
 

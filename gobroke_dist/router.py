@@ -61,8 +61,11 @@ class Router:
         self._metrics.count("received")
         return await self._passed(self._receive_middleware, message)
 
-    async def send(self, message: Message, outlet: Outlet, *, reply_to: ReplyTo | None = None) -> None:
-        """Route what a logic, or the application, sends. With ``reply_to`` it is a request.
+    async def send(
+        self, message: Message, outlet: Outlet, *, reply_to: ReplyTo | None = None, receipt: ReplyTo | None = None
+    ) -> None:
+        """Route what a logic, or the application, sends. With ``reply_to`` it is a request; ``receipt`` is told how it
+        ends at a WORKER logic.
 
         What can be delivered is delivered, then the first error is raised.
 
@@ -75,7 +78,7 @@ class Router:
         """
         self._metrics.count("sent")
         passed = await self._passed(self._send_middleware, message)
-        await self._route(_asking(passed, reply_to, receipt=False), outlet)
+        await self._route(_asking(passed, reply_to, receipt=receipt or False), outlet)
 
     async def send_quickly(self, message: Message, outlet: Outlet) -> None:
         """As ``send``, past every logic (contract R2)."""
@@ -165,9 +168,9 @@ class Router:
             self._metrics.drop("client_gone")
 
 
-def _asking(message: Message, reply_to: ReplyTo | None, *, receipt: bool) -> Message:
+def _asking(message: Message, reply_to: ReplyTo | None, *, receipt: bool | ReplyTo) -> Message:
     """The message with what its sender wants to hear. What a logic sends on may say what somebody else wanted."""
-    if message.reply_to == reply_to and message.receipt is receipt:
+    if message.reply_to == reply_to and message.receipt == receipt:
         return message
     copy = message.copy()
     copy.reply_to, copy.receipt = reply_to, receipt

@@ -165,6 +165,10 @@ class Settings(BaseSettings):
         default=None, ge=0, le=65535, description="port of each edge's HTTP API; unset: there is none; 0: any"
     )
     api_host: str = Field(default="127.0.0.1", description="address that the HTTP API listens on")
+    api_tls_certificate: Path | None = Field(
+        default=None, description="file of the certificate chain that the HTTP API shows; unset: no TLS"
+    )
+    api_tls_key: Path | None = Field(default=None, description="file of the private key of that certificate")
     api_tokens: str = Field(
         default="",
         repr=False,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl, unquote
 
@@ -21,15 +21,18 @@ from gobroke_dist.errors import (
     DeadLetterUnreadable,
     Draining,
     LogicDoesNotExist,
+    RequestFailed,
+    RequestInvalid,
 )
 from gobroke_dist.groups import Groups, check
-from gobroke_dist.logic import LogicBase, queues_of
+from gobroke_dist.logic import LogicBase, LogicType, queues_of
 from gobroke_dist.message import Message
 from gobroke_dist.metrics import Metrics
 from gobroke_dist.operations import RunningOperations
 from gobroke_dist.ops import api_models as models
 from gobroke_dist.ops import problems
 from gobroke_dist.ops.api_table import OPERATIONS, Operation
+from gobroke_dist.ops.dead_pages import dead_page
 from gobroke_dist.ops.gate import Gate
 from gobroke_dist.registry import Page, Registry
 from gobroke_dist.tasks.dead_letters import DeadLetters
@@ -95,6 +98,7 @@ class API:
         self._metrics = metrics
         self._gate = gate
         self._draining = draining
+        self._waiting: set[asyncio.Future[Any]] = set()
 
     def find(self, call: Call) -> Found:
         """Which operation this is, before its body is read. Raises ``BrokeError``; answer with ``refused``."""
@@ -121,6 +125,11 @@ class API:
         self._metrics.count("api_calls")
         return Reply(operation.status, b"" if made is None else made.model_dump_json().encode())
 
+    def close(self) -> None:
+        """This edge ends: nobody waits any longer."""
+        for waiting in tuple(self._waiting):
+            waiting.cancel()
+
     def refused(self, error: BrokeError) -> Reply:
         """The answer for an error."""
         self._metrics.drop(f"api_{error.code}")
@@ -130,22 +139,31 @@ class API:
     # --- the operations, each by its name in the table -------------------------------
 
     async def _send(self, asked: models.Sending) -> models.Sent:
-        return await self._sent(asked, to_client=asked.to_client, to_logic=asked.to_logic, to_group=asked.to_group)
+        message = _message(asked, to_client=asked.to_client, to_logic=asked.to_logic, to_group=asked.to_group)
+        if asked.wait is None:
+            return await self._sent(message)
+        [logic] = message.to_logic
+        if logic in self._logics and self._logics[logic].logic_type is not LogicType.WORKER:
+            raise RequestInvalid(message.uuid, f"only WORKER logic gives receipts, and {logic!r} is none")
+        receipt = await self._awaited(self._operations.follow(message, asked.wait))
+        return models.Sent(uuid=message.uuid, state=receipt.state, reason=receipt.reason)
 
     async def _broadcast(self, asked: models.Body) -> models.Sent:
-        return await self._sent(asked, to_all=True)
+        return await self._sent(_message(asked, to_all=True))
 
     async def _send_to_group(self, group: str, asked: models.Body) -> models.Sent:
-        return await self._sent(asked, to_group=group)
+        return await self._sent(_message(asked, to_group=group))
 
-    async def _sent(self, asked: models.Body, **to: Any) -> models.Sent:
-        message = _message(asked, **to)
+    async def _sent(self, message: Message) -> models.Sent:
         await self._operations.send_message(message)
         return models.Sent(uuid=message.uuid)
 
     async def _ask(self, asked: models.Asking) -> models.Answer:
         message = _message(asked, to_client=asked.to_client or (), to_logic=asked.to_logic or ())
-        answer = await self._operations.request(message, asked.timeout)
+        try:
+            answer = await self._awaited(self._operations.request(message, asked.timeout))
+        except Draining as error:  # it was sent, so it must not look as if it could be sent again
+            raise RequestFailed(message.uuid, error.code) from None
         try:
             said = {"text": answer.message_raw.decode()}
         except UnicodeDecodeError:
@@ -154,12 +172,7 @@ class API:
         return models.Answer(uuid=message.uuid, from_client=client, from_logic=answer.from_logic, **said)
 
     async def _list_clients(self, asked: models.ClientListing) -> models.ClientPage:
-        page = await self._registry.page(asked.cursor, asked.limit)
-        since = None if asked.idle is None else datetime.now(UTC) - timedelta(seconds=asked.idle)
-        return _page(
-            page,
-            lambda one: (asked.node is None or one.node == asked.node) and (since is None or one.last_message <= since),
-        )
+        return _page(await self._registry.page(asked.cursor, asked.limit), asked)
 
     async def _count_clients(self) -> models.Count:
         return models.Count(count=await self._registry.count())
@@ -170,9 +183,12 @@ class API:
     async def _disconnect(self, uuid: str) -> None:
         await self._operations.remove_client(uuid)
 
-    async def _list_group(self, group: str, asked: models.Listing) -> models.ClientPage:
+    async def _revoke(self, uuid: str) -> None:
+        await self._operations.revoke(uuid)
+
+    async def _list_group(self, group: str, asked: models.ClientListing) -> models.ClientPage:
         check(group)
-        return _page(await self._groups.page(group, asked.cursor, asked.limit))
+        return _page(await self._groups.page(group, asked.cursor, asked.limit), asked)
 
     async def _count_group(self, group: str) -> models.Count:
         return models.Count(count=await self._operations.count_group(group))
@@ -183,14 +199,9 @@ class API:
     async def _leave(self, group: str, uuid: str) -> None:
         await self._operations.leave_group(uuid, group)
 
-    async def _list_dead(self, asked: models.DeadListing) -> models.DeadList:
+    async def _list_dead(self, asked: models.DeadListing) -> models.DeadPage:
         queues = queues_of(self._logics) if asked.queue is None else [self._queue(asked.queue)]
-
-        def read(letters: DeadLetters) -> models.DeadList:
-            found = [models.DeadInfo.of(one) for name in queues for one in letters.latest(name, asked.limit)]
-            return models.DeadList(total=sum(map(letters.count, queues)), dead=found)
-
-        return await self._at_letters(read)
+        return await self._at_letters(lambda letters: dead_page(letters, queues, asked.limit, asked.cursor))
 
     async def _show_dead(self, queue: str, id_: str) -> models.DeadShown:
         found = await self._at_letters(lambda letters: letters.find(self._queue(queue), id_))
@@ -209,6 +220,20 @@ class API:
     async def _discard_dead(self, queue: str, id_: str) -> None:
         if not await self._at_letters(lambda letters: letters.discard(self._queue(queue), id_)):
             raise DeadLetterDoesNotExist(queue, id_)
+
+    async def _awaited(self, work: Awaitable[T]) -> T:
+        """What is waited for. Raises ``Draining`` when this edge ends first."""
+        waiting = asyncio.ensure_future(work)
+        self._waiting.add(waiting)
+        try:
+            return await waiting
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            raise Draining from None
+        finally:
+            self._waiting.discard(waiting)
 
     def _queue(self, name: str) -> str:
         if name not in queues_of(self._logics):
@@ -280,8 +305,9 @@ def _message(asked: models.Body, **to: Any) -> Message:
     return Message(message_raw=asked.raw(), metadata=dict(asked.metadata), uuid=asked.uuid, **to)
 
 
-def _page(page: Page, wanted: Callable[[Client], bool] = lambda _: True) -> models.ClientPage:
-    return models.ClientPage(clients=[_info(one) for one in page.clients if wanted(one)], cursor=page.cursor)
+def _page(page: Page, asked: models.ClientListing) -> models.ClientPage:
+    now = datetime.now(UTC)
+    return models.ClientPage(clients=[_info(one) for one in page.clients if asked.wants(one, now)], cursor=page.cursor)
 
 
 def _info(client: Client) -> models.ClientInfo:

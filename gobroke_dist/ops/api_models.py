@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import base64
 import json
-from datetime import datetime
+from collections.abc import Iterable
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Final, Literal, Self
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, Json, StringConstraints, field_validator, model_validator
 
+from gobroke_dist.client import Client
+from gobroke_dist.request import ReceiptState
 from gobroke_dist.tasks.dead_letters import DeadLetter
 
 MAX_PAGE: Final = 1000
 """The most that one page may be asked to have."""
+
+MAX_WAIT: Final = 60.0
+"""The most seconds that an answer may be waited for."""
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 Names = Annotated[list[Name], Field(max_length=10_000)]
@@ -69,11 +75,19 @@ class Sending(Body):
     to_client: Names = Field(default=[], description="uuids of clients")
     to_logic: Names = Field(default=[], description="names of logics")
     to_group: Names = Field(default=[], description="names of groups")
+    wait: float | None = Field(
+        default=None,
+        gt=0,
+        le=MAX_WAIT,
+        description="seconds to wait for what becomes of it at the one WORKER logic that it is for",
+    )
 
     @model_validator(mode="after")
     def _somebody(self) -> Self:
         if not (self.to_client or self.to_logic or self.to_group):
             raise ValueError("name somebody in to_client, to_logic or to_group")
+        if self.wait is not None and (len(self.to_logic) != 1 or self.to_client or self.to_group):
+            raise ValueError("with wait, name one WORKER logic in to_logic, and nobody else")
         return self
 
 
@@ -82,7 +96,7 @@ class Asking(Body):
 
     to_client: Name | None = None
     to_logic: Name | None = None
-    timeout: float = Field(default=5.0, gt=0, le=60, description="seconds that the answer may take")
+    timeout: float = Field(default=5.0, gt=0, le=MAX_WAIT, description="seconds that the answer may take")
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -95,6 +109,11 @@ class Sent(_Model):
     """Accepted: what was for WORKER logic is in Redis, what was for clients is on its way."""
 
     uuid: str
+    state: ReceiptState = Field(
+        default="accepted",
+        description="done: its run is committed; dead: it is a dead letter; both only if waited for",
+    )
+    reason: str = Field(default="", description="why it is dead, in a word")
 
 
 class Answer(_Model):
@@ -137,17 +156,31 @@ class Listing(_Model):
 
 
 class ClientListing(Listing):
-    """Which page of the clients, and which of them."""
+    """Which page, and which of its clients."""
 
     node: str | None = Field(default=None, description="only those of this node")
-    idle: float | None = Field(default=None, ge=0, description="only those silent for so many seconds")
+    idle: float | None = Field(default=None, ge=0, le=1e9, description="only those silent for so many seconds")
+    metadata: Json[dict[str, Any]] | None = Field(
+        default=None, description="a JSON object: only those whose metadata has all that is in it"
+    )
+
+    def wants(self, client: Client, now: datetime) -> bool:
+        """Whether this one is listed."""
+        if self.node is not None and client.node != self.node:
+            return False
+        if self.idle is not None and client.last_message > now - timedelta(seconds=self.idle):
+            return False
+        return all(name in client.metadata and client.metadata[name] == value for name, value in self._facts)
+
+    @property
+    def _facts(self) -> Iterable[tuple[str, Any]]:
+        return (self.metadata or {}).items()
 
 
-class DeadListing(_Model):
-    """Which dead letters."""
+class DeadListing(Listing):
+    """Which page of the dead letters."""
 
     queue: str | None = Field(default=None, description="only of this logic")
-    limit: int = Field(default=100, ge=1, le=MAX_PAGE, description="how many of each queue, the latest first")
 
 
 class DeadInfo(_Model):
@@ -168,11 +201,12 @@ class DeadInfo(_Model):
         return cls(**{name: getattr(letter, name) for name in cls.model_fields})
 
 
-class DeadList(_Model):
-    """The latest dead letters."""
+class DeadPage(_Model):
+    """A part of the dead letters: one queue after the other, of each the latest first."""
 
-    total: int
+    total: int = Field(description="how many there are in these queues")
     dead: list[DeadInfo]
+    cursor: str = Field(description="of the next page; empty: there is none")
 
 
 class DeadShown(_Model):

@@ -10,11 +10,13 @@ from typing import Any, Final
 from aiohttp import web
 
 from gobroke_dist.errors import BrokeError, CallInvalid, CouldNotCreateServer
+from gobroke_dist.listening import listen, url
+from gobroke_dist.metrics import Metrics
 from gobroke_dist.ops.api import API, Call, Reply
+from gobroke_dist.ops.limits import CONNECTIONS
 from gobroke_dist.ops.openapi import document
 from gobroke_dist.settings import Settings
 
-_CONNECTIONS: Final = 256
 _GRACE: Final = 5.0
 _HTTP: Final[dict[str, Any]] = {"access_log": None, "keepalive_timeout": 75.0, "lingering_time": 1.0}
 
@@ -22,22 +24,23 @@ _HTTP: Final[dict[str, Any]] = {"access_log": None, "keepalive_timeout": 75.0, "
 class _Connection(web.RequestHandler):
     """aiohttp's protocol; a connection that does not say what it wants is cut, and so is one too many."""
 
-    __slots__ = ("_open", "_patience", "_timeout")
+    __slots__ = ("_metrics", "_open", "_patience", "_timeout")
 
-    def __init__(self, http: web.Server, timeout: float, open_: set[object]) -> None:
+    def __init__(self, http: web.Server, timeout: float, open_: set[object], metrics: Metrics) -> None:
         super().__init__(http, loop=asyncio.get_running_loop(), **_HTTP)
         self._timeout = timeout
         self._open = open_
+        self._metrics = metrics
         self._patience: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the event loop."""
         super().connection_made(transport)
         self._open.add(self)
-        if len(self._open) > _CONNECTIONS:
-            self._cut()
+        if len(self._open) > CONNECTIONS:
+            self._cut("api_full")
         else:
-            self._patience = asyncio.get_running_loop().call_later(self._timeout, self._cut)
+            self._patience = asyncio.get_running_loop().call_later(self._timeout, self._cut, "api_too_late")
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Called by the event loop."""
@@ -50,7 +53,8 @@ class _Connection(web.RequestHandler):
         if self._patience is not None:
             self._patience.cancel()
 
-    def _cut(self) -> None:
+    def _cut(self, why: str) -> None:
+        self._metrics.drop(why)
         if self.transport is not None:
             self.transport.abort()
 
@@ -60,38 +64,43 @@ class APIServer:
 
     Args:
         api: does what is asked for.
-        settings: ``api_host``, ``api_port``, ``max_frame``, ``handshake_timeout`` are used.
+        metrics: counts connections that were cut.
+        settings: those of the API, ``max_frame`` and ``handshake_timeout`` are used.
         origin: the address of who asks, from the socket's and the headers X-Forwarded-For.
+
+    Attributes:
+        address: where it listens, as a URL.
     """
 
-    def __init__(self, api: API, settings: Settings, origin: Callable[[str, Iterable[str]], str]) -> None:
+    def __init__(
+        self, api: API, settings: Settings, metrics: Metrics, origin: Callable[[str, Iterable[str]], str]
+    ) -> None:
         self._api = api
         self._settings = settings
+        self._metrics = metrics
         self._origin = origin
         self._http = web.Server(self._answer)
         self._listener: asyncio.Server | None = None
         self._open: set[object] = set()
+        self.address = ""
         self._document = json.dumps(document()).encode()
 
-    async def start(self) -> int:
-        """Listen. Returns the port. Raises ``CouldNotCreateServer``."""
-        host, port = self._settings.api_host, self._settings.api_port
+    async def start(self) -> None:
+        """Listen. Raises ``CouldNotCreateServer``."""
+        host, port = self._settings.api_host, self._settings.api_port or 0
         if not self._settings.api_token_list:
             raise CouldNotCreateServer("the HTTP API needs a token: set GOBROKE_API_TOKENS, or unset GOBROKE_API_PORT")
-        try:
-            self._listener = await asyncio.get_running_loop().create_server(
-                lambda: _Connection(self._http, self._settings.handshake_timeout, self._open), host, port
-            )
-        except (OSError, UnicodeError, OverflowError) as error:
-            why = getattr(error, "strerror", None) or error
-            text = f"the HTTP API can't listen on {host}:{port}: {why}; set GOBROKE_API_HOST and GOBROKE_API_PORT"
-            raise CouldNotCreateServer(text) from error
-        return int(self._listener.sockets[0].getsockname()[1])
+        timeout = self._settings.handshake_timeout
+        self._listener, actual = await listen(
+            lambda: _Connection(self._http, timeout, self._open, self._metrics), host, port, self._settings, "api_"
+        )
+        self.address = url("http" if self._settings.api_tls_certificate is None else "https", host, actual)
 
     async def stop(self) -> None:
-        """Take no new connections; what is being answered has some seconds to end."""
+        """Take no new connections; what is being answered has some seconds to end, and who waits is told at once."""
         if self._listener is not None:
             self._listener.close()
+            self._api.close()
             await self._http.shutdown(_GRACE)
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:

@@ -59,7 +59,7 @@ OPERATIONS: Final = {
         Operation(
             name="send", method="POST", path="/v1/messages", status=202, body=models.Sending, answer=models.Sent,
             summary="Send a message to clients, logics and groups.",
-            raises=(*_SENDING, *_NAMED, errors.GroupInvalid),
+            raises=(*_SENDING, *_NAMED, errors.GroupInvalid, errors.RequestInvalid),
         ),
         Operation(
             name="broadcast", method="POST", path="/v1/broadcast", status=202, body=models.Body, answer=models.Sent,
@@ -93,7 +93,12 @@ OPERATIONS: Final = {
             raises=(errors.ClientDoesNotExist, errors.ClientCouldNotBeDisconnected), repeatable=True,
         ),
         Operation(
-            name="list_group", method="GET", path=_MEMBERS, query=models.Listing, answer=models.ClientPage,
+            name="revoke", method="POST", path="/v1/clients/{uuid}/revoke", status=204,
+            summary="Let no token count that a client has until now, and close its connection.",
+            raises=(errors.ClientCouldNotBeDisconnected,),
+        ),
+        Operation(
+            name="list_group", method="GET", path=_MEMBERS, query=models.ClientListing, answer=models.ClientPage,
             summary="List the members of a group, page by page.", raises=(errors.GroupInvalid,), repeatable=True,
         ),
         Operation(
@@ -109,8 +114,9 @@ OPERATIONS: Final = {
             raises=(errors.GroupInvalid,), repeatable=True,
         ),
         Operation(
-            name="list_dead", method="GET", path="/v1/dead", query=models.DeadListing, answer=models.DeadList,
-            summary="List the latest dead letters.", raises=(errors.LogicDoesNotExist,), repeatable=True,
+            name="list_dead", method="GET", path="/v1/dead", query=models.DeadListing, answer=models.DeadPage,
+            summary="List dead letters, of each logic the latest first, page by page.",
+            raises=(errors.LogicDoesNotExist,), repeatable=True,
         ),
         Operation(
             name="show_dead", method="GET", path=_DEAD, answer=models.DeadShown,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import ssl
 from collections.abc import Awaitable, Callable
 from typing import Concatenate, Final, ParamSpec, Self, TypeVar, cast
 
@@ -34,11 +35,14 @@ class AsyncAPIClient:
         await api.send({"amount": 3}, to_logic="ledger")
     """
 
-    def __init__(self, url: str, token: str, *, timeout: float = 10.0, attempts: int = 3) -> None:
+    def __init__(
+        self, url: str, token: str, *, timeout: float = 10.0, attempts: int = 3, tls: ssl.SSLContext | None = None
+    ) -> None:
         self._url = url.rstrip("/")
         self._token = token
         self._timeout = timeout
         self._attempts = attempts
+        self._tls = tls
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -80,7 +84,7 @@ class AsyncAPIClient:
         limit = aiohttp.ClientTimeout(total=self._timeout + request.longer)
         url = URL(self._url + request.target, encoded=True)
         async with self._session.request(
-            request.method, url, data=request.body, headers=headers, timeout=limit
+            request.method, url, data=request.body, headers=headers, timeout=limit, ssl=self._tls or True
         ) as response:
             return response.status, await response.read()
 
@@ -92,6 +96,7 @@ class AsyncAPIClient:
     count_clients = _awaiting(calls.count_clients)
     get_client = _awaiting(calls.get_client)
     disconnect = _awaiting(calls.disconnect)
+    revoke = _awaiting(calls.revoke)
     list_group = _awaiting(calls.list_group)
     count_group = _awaiting(calls.count_group)
     join = _awaiting(calls.join)

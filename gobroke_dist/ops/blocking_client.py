@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import http.client
+import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -38,9 +39,13 @@ class APIClient:
         token: one of its tokens.
         timeout: seconds that connecting, and each answer, may take.
         attempts: how often a call is sent at most; only what can't be done twice by that is sent again.
+        tls: whom to believe when it is ``https://``, as ``ssl.create_default_context`` makes it; None: the system's
+            authorities.
     """
 
-    def __init__(self, url: str, token: str, *, timeout: float = 10.0, attempts: int = 3) -> None:
+    def __init__(
+        self, url: str, token: str, *, timeout: float = 10.0, attempts: int = 3, tls: ssl.SSLContext | None = None
+    ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("the address of the HTTP API starts with http:// or https://, and names a host")
@@ -49,6 +54,7 @@ class APIClient:
         self._token = token
         self._timeout = timeout
         self._attempts = attempts
+        self._tls = tls
         self._local = threading.local()
 
     def __enter__(self) -> Self:
@@ -98,12 +104,16 @@ class APIClient:
         if connection is None or (connection.sock is not None and not request.repeatable):
             # One that was kept may be closed by now, which looks like a lost answer.
             self.close()
-            kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
-            connection = self._local.connection = kind(self._host, self._port, timeout=timeout)
+            connection = self._local.connection = self._new(timeout)
         if connection.sock is None:
             connection.connect()
         connection.sock.settimeout(timeout)
         return connection
+
+    def _new(self, timeout: float) -> http.client.HTTPConnection:
+        if self._secure:
+            return http.client.HTTPSConnection(self._host, self._port, timeout=timeout, context=self._tls)
+        return http.client.HTTPConnection(self._host, self._port, timeout=timeout)
 
     send = _blocking(calls.send)
     broadcast = _blocking(calls.broadcast)
@@ -113,6 +123,7 @@ class APIClient:
     count_clients = _blocking(calls.count_clients)
     get_client = _blocking(calls.get_client)
     disconnect = _blocking(calls.disconnect)
+    revoke = _blocking(calls.revoke)
     list_group = _blocking(calls.list_group)
     count_group = _blocking(calls.count_group)
     join = _blocking(calls.join)

@@ -69,8 +69,9 @@ def send(
     metadata: dict[str, Any] | None = None,
     uuid: str | None = None,
     repeat: bool = False,
+    wait: float | None = None,
 ) -> Request[models.Sent]:
-    """Send a message to clients, logics and groups; returns when it is accepted.
+    """Send a message to clients, logics and groups; returns when it is accepted, or when it is done.
 
     Args:
         payload: any JSON.
@@ -79,10 +80,12 @@ def send(
         uuid: the message's; None: a new one.
         repeat: send it again when the answer is lost. WORKER logic accepts it once all the same; others
             may get it twice.
+        wait: for the one WORKER logic that it is for: seconds, 60 at most, in which its answer says ``done`` or
+            ``dead``; after them ``accepted``. It is sent again as with ``repeat``.
     """
     to = {"to_client": _several(to_client), "to_logic": _several(to_logic), "to_group": _several(to_group)}
-    body = _body(payload, metadata, uuid) | to
-    return _request("send", models.Sent, body=body, repeatable=repeat)
+    body = _body(payload, metadata, uuid) | to | {"wait": wait}
+    return _request("send", models.Sent, body=body, repeatable=repeat or wait is not None, longer=wait or 0.0)
 
 
 def broadcast(
@@ -113,10 +116,22 @@ def ask(
 
 
 def list_clients(
-    *, limit: int = 100, cursor: str = "", node: str | None = None, idle: float | None = None
+    *,
+    limit: int = 100,
+    cursor: str = "",
+    node: str | None = None,
+    idle: float | None = None,
+    metadata: dict[str, Any] | None = None,
 ) -> Request[models.ClientPage]:
-    """One page of the connected clients; go on with its cursor until that is empty."""
-    return _request("list_clients", models.ClientPage, limit=limit, cursor=cursor, node=node, idle=idle)
+    """One page of the connected clients; go on with its cursor until that is empty.
+
+    Args:
+        limit, cursor: which page.
+        node: only those of this node.
+        idle: only those silent for so many seconds.
+        metadata: only those whose metadata has all that is in it.
+    """
+    return _clients("list_clients", limit=limit, cursor=cursor, node=node, idle=idle, metadata=metadata)
 
 
 def count_clients() -> Request[models.Count]:
@@ -134,9 +149,22 @@ def disconnect(uuid: str) -> Request[None]:
     return _request("disconnect", None, uuid)
 
 
-def list_group(group: str, *, limit: int = 100, cursor: str = "") -> Request[models.ClientPage]:
-    """One page of the members of a group."""
-    return _request("list_group", models.ClientPage, group, limit=limit, cursor=cursor)
+def revoke(uuid: str) -> Request[None]:
+    """Let no token count that a client has until now, and close its connection, if it has one."""
+    return _request("revoke", None, uuid)
+
+
+def list_group(
+    group: str,
+    *,
+    limit: int = 100,
+    cursor: str = "",
+    node: str | None = None,
+    idle: float | None = None,
+    metadata: dict[str, Any] | None = None,
+) -> Request[models.ClientPage]:
+    """One page of the members of a group, with the arguments of ``list_clients``."""
+    return _clients("list_group", group, limit=limit, cursor=cursor, node=node, idle=idle, metadata=metadata)
 
 
 def count_group(group: str) -> Request[models.Count]:
@@ -154,9 +182,9 @@ def leave(group: str, uuid: str) -> Request[None]:
     return _request("leave", None, group, uuid)
 
 
-def list_dead(*, queue: str | None = None, limit: int = 100) -> Request[models.DeadList]:
-    """The latest dead letters."""
-    return _request("list_dead", models.DeadList, queue=queue, limit=limit)
+def list_dead(*, queue: str | None = None, limit: int = 100, cursor: str = "") -> Request[models.DeadPage]:
+    """One page of the dead letters, of each logic the latest first; go on with its cursor until that is empty."""
+    return _request("list_dead", models.DeadPage, queue=queue, limit=limit, cursor=cursor)
 
 
 def show_dead(queue: str, id_: str) -> Request[models.DeadShown]:
@@ -180,6 +208,11 @@ def _several(given: Some) -> list[str]:
 
 def _body(payload: Any, metadata: dict[str, Any] | None, uuid: str | None) -> dict[str, Any]:
     return {"payload": payload, "metadata": metadata or {}, "uuid": uuid or str(uuid4())}
+
+
+def _clients(name: str, *arguments: str, metadata: dict[str, Any] | None, **query: Any) -> Request[models.ClientPage]:
+    facts = None if metadata is None else json.dumps(metadata)
+    return _request(name, models.ClientPage, *arguments, metadata=facts, **query)
 
 
 def _request(

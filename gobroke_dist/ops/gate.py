@@ -12,7 +12,7 @@ from gobroke_dist.access.addresses import site
 from gobroke_dist.access.bucket import TokenBucket
 from gobroke_dist.errors import RateLimited, Unauthorised
 
-_REFUSED_AT_ONCE: Final = 10
+REFUSED_AT_ONCE: Final = 10
 _REFUSED_PER_SECOND: Final = 1.0
 _SITES: Final = 10_000
 
@@ -49,7 +49,7 @@ class Gate:
         if scheme.lower() == "bearer" and self._good(token.strip()):
             return
         if refused is None:
-            refused = self._refused[at] = TokenBucket(_REFUSED_PER_SECOND, _REFUSED_AT_ONCE, now)
+            refused = self._refused[at] = TokenBucket(_REFUSED_PER_SECOND, REFUSED_AT_ONCE, now)
         self._refused.move_to_end(at)
         if len(self._refused) > _SITES:
             self._refused.popitem(last=False)

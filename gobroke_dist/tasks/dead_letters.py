@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal, NamedTuple, cast
 
 import dramatiq
 from dramatiq.errors import DecodeError
@@ -48,6 +48,13 @@ class DeadLetter:
     halts: bool
 
 
+class Place(NamedTuple):
+    """Where a dead letter stands in the list of its queue: Unix milliseconds, and its id."""
+
+    died: float
+    id: str
+
+
 class DeadLetters:
     """Reads and handles dead letters.
 
@@ -66,8 +73,35 @@ class DeadLetters:
 
     def latest(self, queue: str, limit: int) -> list[DeadLetter]:
         """The last that died, the latest first."""
-        found: Any = self._link.client.zrange(self._link.keys(queue).dead, 0, limit - 1, desc=True, withscores=True)
-        return self._described(queue, [(id_.decode(), died / 1000) for id_, died in found])
+        return self.page(queue, limit)[0]
+
+    def page(self, queue: str, limit: int, before: Place | None = None) -> tuple[list[DeadLetter], Place | None]:
+        """A part of those that died, the latest first.
+
+        Args:
+            queue: whose.
+            limit: how many at most; it may be fewer, or none, and yet not the last part.
+            before: where the part before ended; what has been handled since does not matter.
+
+        Returns:
+            them, and where this part ends; None: it is the last.
+        """
+        dead, newest = self._link.keys(queue).dead, "+inf" if before is None else before.died
+        places: list[Place] = []
+        offset = 0
+        while len(places) < limit:
+            found: Any = self._link.client.zrange(
+                dead, newest, "-inf", desc=True, byscore=True, offset=offset, num=limit, withscores=True
+            )
+            # Of those that died at the same time, Redis has the greatest id first.
+            there = [Place(died, id_.decode()) for id_, died in found]
+            places += there if before is None else [place for place in there if place < before]
+            offset += limit
+            if len(found) < limit:
+                break
+        places = places[:limit]
+        letters = self._described(queue, [(place.id, place.died / 1000) for place in places])
+        return letters, places[-1] if len(places) == limit else None
 
     def find(self, queue: str, id_: str) -> tuple[DeadLetter, dict[str, Any]] | None:
         """One dead letter, and the whole message as Dramatiq's JSON has it, payload and all."""

@@ -7,6 +7,7 @@ from typing import Any
 import dramatiq
 
 from gobroke_dist.keys import ClusterKeys
+from gobroke_dist.message import ReplyTo
 from gobroke_dist.request import ReceiptState
 from gobroke_dist.tasks.delivery import Publication
 from gobroke_dist.wire import node as wire
@@ -14,7 +15,7 @@ from gobroke_dist.wire import task
 
 
 def done(message: dramatiq.Message[Any], *, prefix: str) -> list[Publication]:
-    """Of a message that is committed: a receipt, if its client wants one."""
+    """Of a message that is committed: a receipt, if one is wanted."""
     return _receipt(_body(message), message, "done", "", prefix)
 
 
@@ -33,6 +34,9 @@ def _body(message: dramatiq.Message[Any]) -> dict[str, Any]:
 def _receipt(
     body: dict[str, Any], message: dramatiq.Message[Any], state: ReceiptState, reason: str, prefix: str
 ) -> list[Publication]:
+    process = _address(body, "receipt")
+    if process is not None:
+        return [_answer(process, message, "" if state == "done" else reason or state, prefix)]
     sender = body.get("from_client")
     if not body.get("receipt") or not isinstance(sender, dict):
         return []
@@ -44,11 +48,17 @@ def _receipt(
 
 
 def _regrets(body: dict[str, Any], message: dramatiq.Message[Any], reason: str, prefix: str) -> list[Publication]:
+    asker = _address(body, "reply_to")
+    return [] if asker is None else [_answer(asker, message, reason, prefix)]
+
+
+def _address(body: dict[str, Any], name: str) -> ReplyTo | None:
     try:
-        to = task.reply_to(body)
+        return task.reply_to(body, name)
     except (TypeError, ValueError):
-        return []
-    if to is None:
-        return []
-    answer = wire.Answer(to.id, wire.Sender(None, message.actor_name), b"", reason)
-    return [Publication(ClusterKeys(prefix).channel(to.node), wire.encode(answer))]
+        return None
+
+
+def _answer(to: ReplyTo, message: dramatiq.Message[Any], failure: str, prefix: str) -> Publication:
+    answer = wire.Answer(to.id, wire.Sender(None, message.actor_name), b"", failure)
+    return Publication(ClusterKeys(prefix).channel(to.node), wire.encode(answer))

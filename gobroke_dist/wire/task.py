@@ -30,7 +30,7 @@ def to_kwargs(message: Message, key: str | None) -> dict[str, Any]:
         "from_logic": message.from_logic,
         "from_client": message.from_client and _sender(message.from_client),
         "reply_to": message.reply_to and list(message.reply_to),
-        "receipt": message.receipt,
+        "receipt": list(message.receipt) if isinstance(message.receipt, ReplyTo) else message.receipt,
     }
     body.update((name, value) for name, value in around.items() if value)
     return {"message": body}
@@ -67,14 +67,14 @@ def from_kwargs(logic: str, kwargs: dict[str, Any], *, uuid: str | None = None) 
         raise FrameInvalid(f"queue {logic!r} holds something that is no message of it: {error!r}") from None
 
 
-def reply_to(body: dict[str, Any]) -> ReplyTo | None:
+def reply_to(body: dict[str, Any], name: str = "reply_to") -> ReplyTo | None:
     """Where an answer goes, if one is wanted. Raises ``TypeError`` or ``ValueError`` for anything else."""
-    given = body.get("reply_to")
+    given = body.get(name)
     if given is None:
         return None
     node, request = given
     if not isinstance(node, str) or not isinstance(request, str):
-        raise TypeError("reply_to must be two texts")
+        raise TypeError(f"{name} must be two texts")
     return ReplyTo(node, request)
 
 

@@ -17,6 +17,7 @@ from endpoints import WebSocketEndpoint
 from gobroke_dist import Broke, CloseCode, CouldNotCreateServer, LogicBase, Message, Settings
 from gobroke_dist.access.limits import LIMITS
 from gobroke_dist.node import Node
+from gobroke_dist.ops.limits import API_LIMITS
 from gobroke_dist.roles import edge as edge_role
 from tests.eventually import eventually
 
@@ -292,7 +293,7 @@ async def test_e2_tls_that_cannot_work_is_said_at_the_start(start: Start, tmp_pa
 
 def test_e3_e5_the_table_names_settings_that_are_on() -> None:
     """Every limit has a metric, a consequence, and a default that limits."""
-    for limit in LIMITS:
+    for limit in (*LIMITS, *API_LIMITS):
         assert limit.code or limit.http or limit.error or limit.answer == "the socket is cut"
         assert limit.metric.startswith(("drops.", "counts.closed_"))
         for name in limit.settings:

@@ -8,9 +8,7 @@ import random
 import re
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -20,69 +18,23 @@ from openapi_spec_validator import validate
 from yarl import URL
 
 from gobroke_dist import (
+    Client,
     ClientDoesNotExist,
     DeadLetterDoesNotExist,
-    LogicBase,
     LogicDoesNotExist,
-    LogicType,
-    Message,
     Settings,
     Unauthorised,
 )
 from gobroke_dist.cli.supervised import children
 from gobroke_dist.errors import BrokeError, CallInvalid, CouldNotCreateServer, RateLimited
-from gobroke_dist.ops import problems
+from gobroke_dist.ops import APIClient, AsyncAPIClient, problems
 from gobroke_dist.ops.api_table import OPERATIONS
-from gobroke_dist.ops.async_client import AsyncAPIClient
-from gobroke_dist.ops.blocking_client import APIClient
 from gobroke_dist.ops.gate import Gate
 from gobroke_dist.ops.openapi import document
 from gobroke_dist.testing.faults.proxy import Proxy
-from tests.cluster.conftest import Cluster, Edge
+from tests.cluster.conftest import Cluster
 from tests.eventually import eventually
-
-TOKEN = "a-token-for-tests"
-
-
-class Oracle(LogicBase):
-    """Answers."""
-
-    def run_logic(self, message: Message) -> None:
-        self.reply(message, [message.json()])
-
-
-class Doomed(LogicBase):
-    """Fails at once."""
-
-    logic_type = LogicType.WORKER
-    max_attempts = 1
-
-    def run_logic(self, message: Message) -> None:
-        raise ValueError
-
-
-@dataclass
-class Served:
-    """A cluster with an API."""
-
-    cluster: Cluster
-    other: Edge
-    url: str
-    api: AsyncAPIClient
-
-
-@pytest.fixture
-async def served(redis_url: str, prefix: str) -> AsyncIterator[Served]:
-    settings = Settings(
-        redis_url=redis_url, prefix=prefix, drain_timeout=5, api_tokens=f"{TOKEN},{TOKEN}-2", max_frame=4096
-    )
-    async with AsyncExitStack() as stack:
-        cluster = Cluster(settings, stack)
-        other = await cluster.edge(Oracle(), Doomed())
-        with_api = cluster.broke([Oracle(), Doomed()], settings=settings.model_copy(update={"api_port": 0}))
-        edge = await cluster.edge(broke=with_api)
-        api = await stack.enter_async_context(AsyncAPIClient(edge.node.api_address, TOKEN))
-        yield Served(cluster, other, edge.node.api_address, api)
+from tests.ops.conftest import TOKEN, Doomed, Oracle, Served
 
 
 async def test_o4_send_broadcast_groups_list_and_disconnect(served: Served) -> None:
@@ -301,3 +253,26 @@ def test_o4_an_error_comes_back_as_it_was(error: BrokeError) -> None:
     """Class, text and fields."""
     back = problems.error_of(problems.problem(error))
     assert (type(back), str(back), vars(back)) == (type(error), str(error), vars(error))
+
+
+async def test_o4_lists_are_filtered_by_node_silence_and_metadata(served: Served) -> None:
+    """Those of all clients, and those of a group."""
+    stub, api = served.other.stub, served.api
+    facts: dict[str, dict[str, Any]] = {"ann": {"plan": "gold", "age": 3}, "bob": {"plan": "gold"}, "cy": {}}
+    for uuid, metadata in facts.items():
+        await stub.simulate_client_connection(Client(uuid=uuid, metadata=metadata))
+        await api.join("room", uuid)
+    asked: list[tuple[dict[str, Any], set[str]]] = [
+        ({"metadata": {"plan": "gold"}}, {"ann", "bob"}),
+        ({"metadata": {"plan": "gold", "age": 3}}, {"ann"}),
+        ({"metadata": {"age": "3"}}, set()),
+        ({"metadata": {"age": None}}, set()),
+        ({"metadata": {}}, {"ann", "bob", "cy"}),
+        ({"node": served.other.node.runtime.node}, {"ann", "bob", "cy"}),
+        ({"node": "nobody"}, set()),
+        ({"idle": 60}, set()),
+        ({"idle": 0}, {"ann", "bob", "cy"}),
+    ]
+    for query, there in asked:
+        assert {one.uuid for one in (await api.list_clients(**query)).clients} == there, query
+        assert {one.uuid for one in (await api.list_group("room", **query)).clients} == there, query

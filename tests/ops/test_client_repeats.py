@@ -7,8 +7,7 @@ import asyncio
 import pytest
 
 from gobroke_dist.errors import Unavailable
-from gobroke_dist.ops.async_client import AsyncAPIClient
-from gobroke_dist.ops.blocking_client import APIClient
+from gobroke_dist.ops import APIClient, AsyncAPIClient
 
 
 async def send(url: str, *, blocking: bool, repeat: bool) -> None:
