@@ -23,6 +23,7 @@ from gobroke_dist.draining import come_back_in
 from gobroke_dist.endpoint import Gateway
 from gobroke_dist.errors import BrokeError, ClientDoesNotExist, Draining, FrameInvalid
 from gobroke_dist.listening import listen
+from gobroke_dist.reading import read_whole
 from gobroke_dist.request import Outcome
 from gobroke_dist.session import Session
 
@@ -235,13 +236,13 @@ class HTTPServer:
             return _closing(problem.problem(415, "unsupported_encoding", "send the frame as it is"))
         try:
             async with asyncio.timeout(self._gateway.settings.handshake_timeout):
-                frame = await _body(request, self._gateway.settings.max_frame)
+                parts, most = request.content.iter_chunked(_BODY_FRAGMENT), self._gateway.settings.max_frame
+                frame = await read_whole(parts, most, request.content_length)
         except TimeoutError:
             self._gateway.door.too_late()
             return _closing(problem.problem(408, "too_slow", "the frame did not come in time"))
         if frame is None:
             self._gateway.door.drop("too_big")
-            most = self._gateway.settings.max_frame
             return _closing(problem.problem(413, "too_big", f"a message may have {most} bytes"))
         try:
             frame.decode("utf-8")
@@ -277,18 +278,6 @@ def _wait(asked: Asked, most: float) -> float:
     if not (given.isascii() and given.isdigit() and len(given) <= 5):
         raise HandshakeRefused(400, "wait is a number of seconds")
     return min(float(given), most)
-
-
-async def _body(request: web.BaseRequest, most: int) -> bytes | None:
-    """All of it; None: it is larger than it may be."""
-    if (request.content_length or 0) > most:
-        return None
-    body = bytearray()
-    async for part in request.content.iter_chunked(_BODY_FRAGMENT):
-        body += part
-        if len(body) > most:
-            return None
-    return bytes(body)
 
 
 def _closing(answer: web.Response) -> web.Response:

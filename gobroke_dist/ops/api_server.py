@@ -15,6 +15,7 @@ from gobroke_dist.metrics import Metrics
 from gobroke_dist.ops.api import API, Call, Reply
 from gobroke_dist.ops.limits import CONNECTIONS
 from gobroke_dist.ops.openapi import document
+from gobroke_dist.reading import read_whole
 from gobroke_dist.settings import Settings
 
 _GRACE: Final = 5.0
@@ -127,18 +128,17 @@ class APIServer:
     async def _body(self, request: web.BaseRequest) -> bytes:
         if request.content_type != "application/json":
             raise CallInvalid("send application/json", status=415)
-        most, body = self._settings.max_frame, bytearray()
         if request.headers.get("Content-Encoding", "identity") != "identity":
             raise CallInvalid("send it without Content-Encoding", status=415)
         try:
             async with asyncio.timeout(self._settings.handshake_timeout):
-                async for chunk in request.content.iter_any():
-                    body += chunk
-                    if len(body) > most:
-                        raise CallInvalid(f"a body has at most {most} bytes", status=413)
+                most = self._settings.max_frame
+                body = await read_whole(request.content.iter_any(), most, request.content_length)
         except TimeoutError:
             raise CallInvalid("the body did not come in time", status=408) from None
-        return bytes(body)
+        if body is None:
+            raise CallInvalid(f"a body has at most {most} bytes", status=413)
+        return body
 
 
 def _response(reply: Reply, *, close: bool) -> web.Response:
