@@ -296,14 +296,16 @@ class FrameInvalid(MessageError):
 
 
 class CallInvalid(MessageError):
-    """A call of the HTTP API that can't be understood. ``field`` names the part that is wrong, if one is."""
+    """A call of the HTTP API that can't be understood. ``field`` names the part that is wrong, if one is; ``allow`` the
+    methods that would be right, if the method is wrong."""
 
     code = "call_invalid"
 
-    def __init__(self, text: str, *, status: int = 400, field: str | None = None) -> None:
+    def __init__(self, text: str, *, status: int = 400, field: str | None = None, allow: str | None = None) -> None:
         super().__init__(text)
         self.status = status
         self.field = field
+        self.allow = allow
 
 
 class FrameTooLarge(MessageError):

@@ -263,7 +263,8 @@ def _found(call: Call) -> Found:
     for pattern, one in there:
         if one.method == call.method:
             return Found(one, _arguments(pattern, parts))
-    raise CallInvalid(f"here is {', '.join(one.method for _, one in there)} only", status=405)
+    allow = ", ".join(one.method for _, one in there)
+    raise CallInvalid(f"here is {allow} only", status=405, allow=allow)
 
 
 def _fits(pattern: list[str], parts: list[str]) -> bool:

@@ -56,6 +56,8 @@ def headers(error: BrokeError) -> dict[str, str]:
     """What belongs into the header of its answer."""
     if isinstance(error, errors.Unauthorised):
         return {"WWW-Authenticate": "Bearer"}
+    if isinstance(error, errors.CallInvalid) and error.allow:
+        return {"Allow": error.allow}
     if isinstance(error, errors.Unavailable):
         return {"Retry-After": str(max(1, ceil(getattr(error, "retry_after", 1.0))))}
     return {}
