@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from http import HTTPStatus
 from math import ceil
 from typing import Any, Final, cast
 
@@ -14,7 +15,7 @@ from gobroke_dist.access.limits import HTTP_STATUS
 from gobroke_dist.endpoint import Gateway
 from gobroke_dist.errors import TooManyConnections
 
-_HTTP: Final[dict[str, Any]] = {"access_log": None, "lingering_time": 1.0}
+_HTTP: Final[dict[str, Any]] = {"access_log": None, "lingering_time": 1.0, "auto_decompress": False}
 
 _LATER: Final = 1.0
 """Seconds by which aiohttp is more patient than we are: it does not tell whom it has cut."""
@@ -61,6 +62,17 @@ class EdgeProtocol(web.RequestHandler):
         self._door.too_late()
         if self.transport is not None:
             self.transport.abort()
+
+    def handle_error(
+        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> web.StreamResponse:
+        """Called by aiohttp. What it can't read is counted; it would log that as an error of ours, and repeat it."""
+        if status != HTTPStatus.BAD_REQUEST:
+            return super().handle_error(request, status, exc, message)
+        self._door.drop("bad_request")
+        answer = web.Response(status=status, text="this is no request of HTTP/1.1\n")
+        answer.force_close()
+        return answer
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Called by the event loop."""

@@ -232,18 +232,10 @@ class HTTPServer:
     async def _send(self, request: web.BaseRequest, asked: Asked) -> web.StreamResponse:
         if asked.place is None:
             raise HandshakeRefused(401, "show your session: the id of an event, or next, as the header Gobroke-Session")
-        if request.headers.get("Content-Encoding", "identity") != "identity":
-            return _closing(problem.problem(415, "unsupported_encoding", "send the frame as it is"))
-        try:
-            async with asyncio.timeout(self._gateway.settings.handshake_timeout):
-                parts, most = request.content.iter_chunked(_BODY_FRAGMENT), self._gateway.settings.max_frame
-                frame = await read_whole(parts, most, request.content_length)
-        except TimeoutError:
-            self._gateway.door.too_late()
-            return _closing(problem.problem(408, "too_slow", "the frame did not come in time"))
-        if frame is None:
-            self._gateway.door.drop("too_big")
-            return _closing(problem.problem(413, "too_big", f"a message may have {most} bytes"))
+        frame = await self._frame(request)
+        if isinstance(frame, web.Response):
+            frame.force_close()
+            return frame
         try:
             frame.decode("utf-8")
         except UnicodeDecodeError as error:
@@ -257,6 +249,25 @@ class HTTPServer:
             return problem.of_outcome(outcome)
         body = msgspec.json.encode({"uuid": outcome.uuid})
         return web.Response(status=202, body=body, content_type="application/json")
+
+    async def _frame(self, request: web.BaseRequest) -> bytes | web.Response:
+        """The body; or the answer to one that can't be had."""
+        if set(request.headers.getall("Content-Encoding", ())) - {"identity"}:
+            return problem.problem(415, "unsupported_encoding", "send the frame as it is")
+        settings = self._gateway.settings
+        try:
+            async with asyncio.timeout(settings.handshake_timeout):
+                parts = request.content.iter_chunked(_BODY_FRAGMENT)
+                frame = await read_whole(parts, settings.max_frame, request.content_length)
+        except TimeoutError:
+            self._gateway.door.too_late()
+            return problem.problem(408, "too_slow", "the frame did not come in time")
+        except (web.RequestPayloadError, ConnectionError):  # it breaks the rules of HTTP, or nobody is there any more
+            return problem.problem(400, "refused", "the body is not what the request's headers say")
+        if frame is None:
+            self._gateway.door.drop("too_big")
+            return problem.problem(413, "too_big", f"a message may have {settings.max_frame} bytes")
+        return frame
 
 
 async def _answered(doing: Awaitable[web.StreamResponse]) -> web.StreamResponse:

@@ -18,6 +18,8 @@ _CONTINUATION: Final = 0x0
 _CLOSE: Final = 0x8
 _MASK_BYTES: Final = 4
 _LENGTH_BYTES: Final = {126: 2, 127: 8}
+_SHORTEST: Final = {4: 126, 10: 1 << 16}
+"""The least length of a payload, by the header's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +71,14 @@ class FrameGuard:
         masked = bool(head[1] & 0x80)
         length = head[1] & 0x7F
         length = int.from_bytes(head[2:], "big") if length > 125 else length
+        padded = length < _SHORTEST.get(len(head), 0)
         self._skip = length + (_MASK_BYTES if masked else 0)
         opcode = head[0] & 0xF
         self.closed = opcode == _CLOSE
         if not masked:  # RFC 6455, section 5.1: a server must close on a frame that is not masked
             return Refusal(CloseCode.PROTOCOL_ERROR, "a client must mask its frames")
+        if padded:  # section 5.2: the minimal number of bytes must be used to encode the length
+            return Refusal(CloseCode.PROTOCOL_ERROR, "a length that is longer than it must be")
         return None if opcode >= _CLOSE else self._fragment(opcode, length, final=bool(head[0] & 0x80))
 
     def _fragment(self, opcode: int, length: int, *, final: bool) -> Refusal | None:

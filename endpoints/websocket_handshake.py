@@ -41,7 +41,7 @@ def accept(request: UpgradeRequest, origins: tuple[str, ...] | None, address: st
 
 def _upgrade(request: UpgradeRequest, headers: dict[str, str]) -> None:
     # RFC 6455, section 4.2.1
-    if request.method != "GET" or request.version < (1, 1):
+    if request.method != "GET" or request.version != (1, 1):
         raise HandshakeRefused(400, "a WebSocket begins with GET over HTTP/1.1")
     tokens = {token.strip().lower() for token in headers.get("connection", "").split(",")}
     if headers.get("upgrade", "").strip().lower() != "websocket" or "upgrade" not in tokens:

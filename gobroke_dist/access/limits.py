@@ -75,6 +75,13 @@ LIMITS: Final = (
         code=CloseCode.TOO_MANY,
     ),
     Limit(
+        what="headers of a request, 8 kB each and 128 in all, and what is no request",
+        settings=(),
+        answer="refused, and the socket is closed",
+        metric="drops.bad_request",
+        http=400,
+    ),
+    Limit(
         what="time for the authenticator",
         settings=("handshake_timeout",),
         answer="closed; a poll is answered",

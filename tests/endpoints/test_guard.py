@@ -33,6 +33,8 @@ BAD = [
     (frame(FINAL | TEXT, b"hello", masked=False), CloseCode.PROTOCOL_ERROR),
     (frame(FINAL | PING, masked=False), CloseCode.PROTOCOL_ERROR),
     (frame(FINAL | CONTINUATION), CloseCode.PROTOCOL_ERROR),
+    (bytes([FINAL | TEXT, 0xFE, 0, 125]) + b"\0\0\0\0" + b"x" * 125, CloseCode.PROTOCOL_ERROR),
+    (bytes([FINAL | TEXT, 0xFF, *(300).to_bytes(8, "big")]) + b"\0\0\0\0" + b"x" * 300, CloseCode.PROTOCOL_ERROR),
     (frame(TEXT) + frame(FINAL | TEXT), CloseCode.PROTOCOL_ERROR),
     (frame(FINAL | TEXT, b"x" * 100_001), CloseCode.TOO_BIG),
     (frame(TEXT, b"x" * 60_000) + frame(CONTINUATION, b"x" * 60_000), CloseCode.TOO_BIG),

@@ -63,6 +63,7 @@ def test_e3_metadata_is_bounded_and_given_once(query: list[tuple[str, str]]) -> 
     [
         ({"method": "POST"}, 400),
         ({"version": (1, 0)}, 400),
+        ({"version": (2, 0)}, 400),
         ({"host": ""}, 400),
         ({"upgrade": ""}, 426),
         ({"upgrade": "h2c"}, 426),
