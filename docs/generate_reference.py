@@ -24,6 +24,8 @@ from gobroke_dist.ops import openapi
 from gobroke_dist.ops.limits import API_LIMITS
 from gobroke_dist.session import CloseCode
 from gobroke_dist.settings import Settings
+from tests.abuse.answers import Row
+from tests.abuse.table import TABLE
 
 PAGES = Path(__file__).parent / "reference"
 NOTE = (
@@ -98,6 +100,28 @@ def _limit_row(limit: Limit) -> str:
     return f"| {' | '.join(cells)} |"
 
 
+def hostile_page() -> str:
+    """Every hostile input that the tests send, with its answer."""
+    count = sum(len(rows) for rows in TABLE.values())
+    head = (
+        f"# Hostile inputs\n\n{count} inputs, and what an edge answers. `tests/abuse` sends each of them to an edge, "
+        "and serves another client right after; the edge logs no error, and its memory is what it was before.\n\n"
+        "After an error frame the connection goes on. A handshake of 2 s, a ping after 1.5 s, 4 s of idleness and "
+        "frames of 64 kB are allowed there; see [limits](limits.md) for the defaults, [close codes](close-codes.md) "
+        "and [errors](errors.md) for what the words mean.\n"
+    )
+    return head + "".join(f"\n## {name}\n\n{_hostile_table(rows)}" for name, rows in TABLE.items())
+
+
+def _hostile_table(rows: tuple[Row, ...]) -> str:
+    lines = ["| input | over | answer |", "| --- | --- | --- |"]
+    for row in rows:
+        for answer in dict.fromkeys(row.answers.values()):
+            ways = "; ".join(way.value for way, one in row.answers.items() if one == answer)
+            lines.append(f"| {row.what} | {ways} | {answer} |")
+    return "\n".join(lines) + "\n"
+
+
 def command_line_page() -> str:
     """Every command with its options, as the command line itself knows them."""
     group: Any = typer.main.get_command(app)
@@ -167,6 +191,7 @@ def pages() -> dict[Path, str]:
         "keys.md": keys_page(),
         "close-codes.md": codes_page(),
         "limits.md": limits_page(),
+        "hostile-inputs.md": hostile_page(),
         "command-line.md": command_line_page(),
     }
     pages = {PAGES / name: text.replace("\n\n", "\n\n" + NOTE, 1) for name, text in made.items()}
