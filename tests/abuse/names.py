@@ -22,12 +22,10 @@ NAMES = (
     _said("a uuid with a space", b"client=a%20b", client="a b"),
     _said("a uuid with CR and LF", b"client=a%0d%0aX-Injected:%20y", client="a\r\nX-Injected: y"),
     _said("a uuid with NUL", b"client=a%00b", client="a\0b"),
-    _said("a uuid that is a path", b"client=../../etc/passwd", client="../../etc/passwd"),
     _said("a uuid of 129 characters", b"client=" + b"x" * 129, client="x" * 129),
     _said("a uuid of 6,000 characters", b"client=" + b"x" * 6000, client="x" * 6000),
     _said("a uuid beyond ASCII", b"client=%C3%A9", client="é"),
     _said("a uuid of bytes that are no UTF-8", b"client=%ff%fe", client="\ufffd"),
-    _said("a uuid with a wildcard", b"client=*", client="*"),
     _said("a uuid with a line end behind it", b"client=ann%0a", client="ann\n"),
     _said("33 facts", b"&".join(b"f%d=x" % n for n in range(33)), **{f"f{n}": "x" for n in range(33)}),
     _said("facts of 5,000 characters", b"f=" + b"x" * 5000, f="x" * 5000),
@@ -77,11 +75,6 @@ NAMES = (
     Row(
         "a place of 10 kB",
         request(b"GET", b"/client/poll?after=" + b"a" * 6000 + b"/b/1"),
-        {Way.HTTP: http(400, "refused")},
-    ),
-    Row(
-        "a place whose client is a path",
-        request(b"GET", b"/client/poll?after=..%252f..%252fetc/b/1"),
         {Way.HTTP: http(400, "refused")},
     ),
     Row(
