@@ -74,5 +74,6 @@ async def test_o4_e7_who_waits_is_told_that_the_edge_ends(served: Served) -> Non
 async def test_o4_c11_too_many_that_wait_are_refused(served: Served) -> None:
     """As requests are: both stand in one table."""
     served.edge.node.runtime.requests._limit = 0
-    with pytest.raises(QueueFull):
-        await AsyncAPIClient(served.url, TOKEN, attempts=1).send(1, to_logic="doomed", wait=1)
+    async with AsyncAPIClient(served.url, TOKEN, attempts=1) as api:
+        with pytest.raises(QueueFull):
+            await api.send(1, to_logic="doomed", wait=1)
