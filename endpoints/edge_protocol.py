@@ -1,11 +1,10 @@
-"""A socket that speaks HTTP: what every endpoint with requests does alike before it knows what is wanted."""
+"""The sockets of endpoints with requests, and what all of these answer alike."""
 
 from __future__ import annotations
 
 import asyncio
-from http import HTTPStatus
 from math import ceil
-from typing import Any, Final, cast
+from typing import Final, cast
 
 from aiohttp import web
 
@@ -14,32 +13,35 @@ from gobroke_dist.access.door import Door, Visit
 from gobroke_dist.access.limits import HTTP_STATUS
 from gobroke_dist.endpoint import Gateway
 from gobroke_dist.errors import TooManyConnections
-
-_HTTP: Final[dict[str, Any]] = {"access_log": None, "lingering_time": 1.0, "auto_decompress": False}
+from gobroke_dist.serving import HTTPSocket
 
 _LATER: Final = 1.0
 """Seconds by which aiohttp is more patient than we are: it does not tell whom it has cut."""
 
 
-class EdgeProtocol(web.RequestHandler):
-    """aiohttp's protocol, with its flow control in our hands.
+class EdgeProtocol(HTTPSocket):
+    """That, counted at the door, and with its flow control in our hands.
 
     Attributes:
         link: what lives on this socket beyond one answer, if anything does.
         visit: how the socket is counted; None: there was no room for it.
     """
 
-    __slots__ = ("_door", "_patience", "_timeout", "link", "visit")
+    __slots__ = ("_door", "link", "visit")
 
     link: Link | None
     visit: Visit | None
 
     def __init__(self, http: web.Server, door: Door, timeout: float) -> None:
         self._door = door
-        self._timeout = timeout
-        self._patience: asyncio.TimerHandle | None = None
-        loop = asyncio.get_running_loop()
-        super().__init__(http, loop=loop, keepalive_timeout=timeout + _LATER, **_HTTP)
+        super().__init__(
+            http,
+            timeout=timeout,
+            keepalive=timeout + _LATER,
+            drop=door.drop,
+            late="handshake_timeout",
+            unreadable="bad_request",
+        )
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the event loop."""
@@ -51,33 +53,11 @@ class EdgeProtocol(web.RequestHandler):
         if self.visit is None:
             cast(asyncio.Transport, transport).abort()
         else:
-            self._patience = asyncio.get_running_loop().call_later(self._timeout, self._too_late)
-
-    def asked(self) -> None:
-        """A whole request has come."""
-        if self._patience is not None:
-            self._patience.cancel()
-
-    def _too_late(self) -> None:
-        self._door.too_late()
-        if self.transport is not None:
-            self.transport.abort()
-
-    def handle_error(
-        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
-    ) -> web.StreamResponse:
-        """Called by aiohttp. What it can't read is counted; it would log that as an error of ours, and repeat it."""
-        if status != HTTPStatus.BAD_REQUEST:
-            return super().handle_error(request, status, exc, message)
-        self._door.drop("bad_request")
-        answer = web.Response(status=status, text="this is no request of HTTP/1.1\n")
-        answer.force_close()
-        return answer
+            self.expect()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Called by the event loop."""
         super().connection_lost(exc)
-        self.asked()
         if self.visit is not None:
             self.visit.leave()
         if self.link is not None:

@@ -25,6 +25,7 @@ from gobroke_dist.errors import BrokeError, ClientDoesNotExist, Draining, FrameI
 from gobroke_dist.listening import listen
 from gobroke_dist.reading import read_whole
 from gobroke_dist.request import Outcome
+from gobroke_dist.serving import is_packed
 from gobroke_dist.session import Session
 
 log = logging.getLogger(__name__)
@@ -252,7 +253,7 @@ class HTTPServer:
 
     async def _frame(self, request: web.BaseRequest) -> bytes | web.Response:
         """The body; or the answer to one that can't be had."""
-        if set(request.headers.getall("Content-Encoding", ())) - {"identity"}:
+        if is_packed(request):
             return problem.problem(415, "unsupported_encoding", "send the frame as it is")
         settings = self._gateway.settings
         try:

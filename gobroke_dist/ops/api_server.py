@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Final, cast
 
 from aiohttp import web
 
@@ -16,48 +16,42 @@ from gobroke_dist.ops.api import API, Call, Reply
 from gobroke_dist.ops.limits import CONNECTIONS
 from gobroke_dist.ops.openapi import document
 from gobroke_dist.reading import read_whole
+from gobroke_dist.serving import HTTPSocket, is_packed
 from gobroke_dist.settings import Settings
 
 _GRACE: Final = 5.0
-_HTTP: Final[dict[str, Any]] = {"access_log": None, "keepalive_timeout": 75.0, "lingering_time": 1.0}
+_KEEPALIVE: Final = 75.0
 
 
-class _Connection(web.RequestHandler):
-    """aiohttp's protocol; a connection that does not say what it wants is cut, and so is one too many."""
+class _Connection(HTTPSocket):
+    """That; and one too many is cut."""
 
-    __slots__ = ("_metrics", "_open", "_patience", "_timeout")
+    __slots__ = ("_open",)
 
     def __init__(self, http: web.Server, timeout: float, open_: set[object], metrics: Metrics) -> None:
-        super().__init__(http, loop=asyncio.get_running_loop(), **_HTTP)
-        self._timeout = timeout
+        super().__init__(
+            http,
+            timeout=timeout,
+            keepalive=_KEEPALIVE,
+            drop=metrics.drop,
+            late="api_too_late",
+            unreadable="api_bad_request",
+        )
         self._open = open_
-        self._metrics = metrics
-        self._patience: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the event loop."""
         super().connection_made(transport)
         self._open.add(self)
         if len(self._open) > CONNECTIONS:
-            self._cut("api_full")
+            self.cut("api_full")
         else:
-            self._patience = asyncio.get_running_loop().call_later(self._timeout, self._cut, "api_too_late")
+            self.expect()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Called by the event loop."""
         super().connection_lost(exc)
         self._open.discard(self)
-        self.asked()
-
-    def asked(self) -> None:
-        """Its first request has come."""
-        if self._patience is not None:
-            self._patience.cancel()
-
-    def _cut(self, why: str) -> None:
-        self._metrics.drop(why)
-        if self.transport is not None:
-            self.transport.abort()
 
 
 class APIServer:
@@ -105,8 +99,7 @@ class APIServer:
             await self._http.shutdown(_GRACE)
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        connection: Any = request.protocol
-        connection.asked()
+        cast(HTTPSocket, request.protocol).asked()
         path, _, query = request.raw_path.partition("?")
         if path == "/openapi.json" and request.method == "GET":
             return web.Response(body=self._document, content_type="application/json")
@@ -128,7 +121,7 @@ class APIServer:
     async def _body(self, request: web.BaseRequest) -> bytes:
         if request.content_type != "application/json":
             raise CallInvalid("send application/json", status=415)
-        if request.headers.get("Content-Encoding", "identity") != "identity":
+        if is_packed(request):
             raise CallInvalid("send it without Content-Encoding", status=415)
         try:
             async with asyncio.timeout(self._settings.handshake_timeout):

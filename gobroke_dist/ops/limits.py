@@ -26,6 +26,13 @@ API_LIMITS: Final = (
         metric="drops.api_too_late",
     ),
     Limit(
+        what="API: what is no request",
+        settings=(),
+        answer="refused, and the socket is closed",
+        metric="drops.api_bad_request",
+        http=400,
+    ),
+    Limit(
         what="API: time for a body",
         settings=("handshake_timeout",),
         answer="refused, and closed",

@@ -146,6 +146,26 @@ async def test_o4_a_body_that_does_not_come_is_not_waited_for(redis_url: str, pr
         assert answer.startswith(b"HTTP/1.1 408 ")
 
 
+async def test_e8_o4_what_no_parser_can_read_is_refused_and_no_error_of_the_edge(
+    served: Served, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nor is it repeated to who sent it. A second Content-Encoding behind a harmless one is seen as well."""
+    port = urlsplit(served.url).port
+    encoded = (
+        f"POST /v1/messages HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\nContent-Type: application/json\r\n"
+        "Content-Encoding: identity\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}"
+    )
+    for sent, status in ((b"\x16\x03\x01 <script>\r\n\r\n", b"400"), (encoded.encode(), b"415")):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(sent)
+        answer = await asyncio.wait_for(reader.read(), 5)
+        writer.close()
+        assert answer.split(b" ", 2)[1] == status
+        assert b"script" not in answer
+    assert [one for one in caplog.records if one.levelname == "ERROR"] == []
+    assert served.edge.node.runtime.metrics.drops["api_bad_request"] == 1
+
+
 async def test_o4_c8_without_redis_and_while_draining_the_answer_is_503(redis_url: str, prefix: str) -> None:
     """With Retry-After, and the code that says which."""
     async with AsyncExitStack() as stack:
