@@ -6,18 +6,17 @@ import asyncio
 import functools
 import ssl
 from collections.abc import Awaitable, Callable
-from typing import Concatenate, Final, ParamSpec, Self, TypeVar, cast
+from typing import Concatenate, ParamSpec, Self, TypeVar, cast
 
 import aiohttp
 from yarl import URL
 
-from gobroke_dist.errors import BrokeError, Unavailable
+from gobroke_dist.errors import BrokeError
 from gobroke_dist.ops import calls
-from gobroke_dist.ops.calls import Request
+from gobroke_dist.ops.calls import Request, Tries
 
 P = ParamSpec("P")
 T = TypeVar("T")
-_PAUSE: Final = 0.2
 
 
 def _awaiting(make: Callable[P, Request[T]]) -> Callable[Concatenate[AsyncAPIClient, P], Awaitable[T]]:
@@ -59,21 +58,15 @@ class AsyncAPIClient:
 
     async def run(self, request: Request[T]) -> T:
         """Send a request, and read its answer. Raises as ``APIClient.run``."""
-        lost = False
-        for attempt in range(1, self._attempts + 1):
+        tries = Tries(request, self._attempts, self._url)
+        while True:
             try:
-                status, body = await self._exchange(request)
-                return request.answer(status, body, again=lost)
+                return tries.answered(*await self._exchange(request))
             except (aiohttp.ClientError, OSError, TimeoutError) as error:
-                sent = not isinstance(error, aiohttp.ClientConnectorError)
-                lost = lost or sent
-                if attempt == self._attempts or (sent and not request.repeatable):
-                    raise Unavailable(f"the HTTP API at {self._url} did not answer: {error!r}") from error
+                pause = tries.failed(error, sent=not isinstance(error, aiohttp.ClientConnectorError))
             except BrokeError as error:
-                if attempt == self._attempts or not request.may_repeat(error):
-                    raise
-            await asyncio.sleep(_PAUSE * attempt)
-        raise AssertionError("attempts is at least 1")
+                pause = tries.refused(error)
+            await asyncio.sleep(pause)
 
     async def _exchange(self, request: Request[T]) -> tuple[int, bytes]:
         if self._session is None:

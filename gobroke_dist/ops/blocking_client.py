@@ -8,16 +8,15 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
-from typing import Concatenate, Final, ParamSpec, Self, TypeVar, cast
+from typing import Concatenate, ParamSpec, Self, TypeVar, cast
 from urllib.parse import urlsplit
 
-from gobroke_dist.errors import BrokeError, Unavailable
+from gobroke_dist.errors import BrokeError
 from gobroke_dist.ops import calls
-from gobroke_dist.ops.calls import Request
+from gobroke_dist.ops.calls import Request, Tries
 
 P = ParamSpec("P")
 T = TypeVar("T")
-_PAUSE: Final = 0.2
 
 
 def _blocking(make: Callable[P, Request[T]]) -> Callable[Concatenate[APIClient, P], T]:
@@ -76,8 +75,8 @@ class APIClient:
             Unavailable: there is no answer, or the cluster can't take it now.
             BrokeError: what the API answered, as the class that it names.
         """
-        lost = False
-        for attempt in range(1, self._attempts + 1):
+        tries = Tries(request, self._attempts, self._host)
+        while True:
             sent = False
             try:
                 connection = self._connected(request)
@@ -86,17 +85,13 @@ class APIClient:
                     request.method, self._path + request.target, request.body, request.headers(self._token)
                 )
                 response = connection.getresponse()
-                return request.answer(response.status, response.read(), again=lost)
+                return tries.answered(response.status, response.read())
             except (OSError, http.client.HTTPException) as error:
                 self.close()
-                lost = lost or sent
-                if attempt == self._attempts or (sent and not request.repeatable):
-                    raise Unavailable(f"the HTTP API at {self._host} did not answer: {error!r}") from error
+                pause = tries.failed(error, sent=sent)
             except BrokeError as error:
-                if attempt == self._attempts or not request.may_repeat(error):
-                    raise
-            time.sleep(_PAUSE * attempt)
-        raise AssertionError("attempts is at least 1")
+                pause = tries.refused(error)
+            time.sleep(pause)
 
     def _connected(self, request: Request[T]) -> http.client.HTTPConnection:
         connection: http.client.HTTPConnection | None = self._local.__dict__.get("connection")

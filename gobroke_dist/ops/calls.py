@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 from urllib.parse import quote, urlencode
 from uuid import uuid4
 
@@ -21,6 +21,8 @@ from gobroke_dist.ops.problems import error_of
 
 T = TypeVar("T")
 Some = str | Sequence[str]
+
+_PAUSE: Final = 0.2  # seconds before the second time; a third comes after twice that
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,42 @@ class Request(Generic[T]):
     def may_repeat(self, error: BrokeError) -> bool:
         """Whether sending it again after this error can't do anything twice."""
         return isinstance(error, (Draining, QueueFull)) or (self.repeatable and isinstance(error, Unavailable))
+
+
+class Tries(Generic[T]):
+    """How often one request is sent, and when again.
+
+    Args:
+        request: the request.
+        most: times, at least one.
+        host: where it is sent, for people.
+    """
+
+    def __init__(self, request: Request[T], most: int, host: str) -> None:
+        self._request = request
+        self._most = most
+        self._host = host
+        self._made = 0
+        self._lost = False
+
+    def answered(self, status: int, body: bytes) -> T:
+        """What an answer says. Raises ``BrokeError``: that it was refused; ask ``refused`` what follows."""
+        return self._request.answer(status, body, again=self._lost)
+
+    def failed(self, error: Exception, *, sent: bool) -> float:
+        """There is no answer. Returns the seconds until it is sent again. Raises ``Unavailable``: it is not."""
+        self._made += 1
+        self._lost = self._lost or sent
+        if self._made >= self._most or (sent and not self._request.repeatable):
+            raise Unavailable(f"the HTTP API at {self._host} did not answer: {error!r}") from error
+        return _PAUSE * self._made
+
+    def refused(self, error: BrokeError) -> float:
+        """It was not done. Returns the seconds until it is sent again. Raises the error: it is not."""
+        self._made += 1
+        if self._made >= self._most or not self._request.may_repeat(error):
+            raise error
+        return _PAUSE * self._made
 
 
 def _problem(status: int, body: bytes) -> BrokeError:
