@@ -13,7 +13,7 @@ from gobroke_dist.access.door import Door, Visit
 from gobroke_dist.access.limits import HTTP_STATUS
 from gobroke_dist.endpoint import Gateway
 from gobroke_dist.errors import TooManyConnections
-from gobroke_dist.serving import HTTPSocket
+from gobroke_dist.serving import UNREADABLE, HTTPSocket
 
 _LATER: Final = 1.0
 """Seconds by which aiohttp is more patient than we are: it does not tell whom it has cut."""
@@ -40,7 +40,7 @@ class EdgeProtocol(HTTPSocket):
             keepalive=timeout + _LATER,
             drop=door.drop,
             late="handshake_timeout",
-            unreadable="bad_request",
+            unreadable=self._refusal,
         )
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -54,6 +54,10 @@ class EdgeProtocol(HTTPSocket):
             cast(asyncio.Transport, transport).abort()
         else:
             self.expect()
+
+    def _refusal(self) -> web.Response:
+        self._door.drop("bad_request")
+        return web.Response(status=400, text=f"{UNREADABLE}\n")
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Called by the event loop."""

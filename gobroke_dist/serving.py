@@ -9,6 +9,9 @@ from typing import Any, Final
 
 from aiohttp import web
 
+UNREADABLE: Final = "this is no request of HTTP/1.1, or its head is too large"
+"""What is said to what can't be read."""
+
 _HTTP: Final[dict[str, Any]] = {"access_log": None, "auto_decompress": False, "lingering_time": 1.0}
 
 
@@ -20,8 +23,9 @@ class HTTPSocket(web.RequestHandler):
         http: answers requests.
         timeout: seconds until a first request has come, once ``expect`` was called.
         keepalive: seconds that a connection may rest between two requests.
-        drop: counts, by a reason, what is let no further.
-        late, unreadable: the reasons of what is cut, and of what is refused.
+        drop: counts what is cut, by a reason.
+        late: the reason of what is too late.
+        unreadable: counts what is refused, and makes the answer to it.
     """
 
     __slots__ = ("_drop", "_late", "_patience", "_timeout", "_unreadable")
@@ -34,7 +38,7 @@ class HTTPSocket(web.RequestHandler):
         keepalive: float,
         drop: Callable[[str], None],
         late: str,
-        unreadable: str,
+        unreadable: Callable[[], web.Response],
     ) -> None:
         loop = asyncio.get_running_loop()
         super().__init__(http, loop=loop, keepalive_timeout=keepalive, **_HTTP)
@@ -67,11 +71,10 @@ class HTTPSocket(web.RequestHandler):
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
-        """Called by aiohttp. What it can't read is counted; it would log that as an error of ours, and repeat it."""
+        """Called by aiohttp, which would log what it can't read as an error of ours, and repeat it."""
         if status != HTTPStatus.BAD_REQUEST:
             return super().handle_error(request, status, exc, message)
-        self._drop(self._unreadable)
-        answer = web.Response(status=status, text="this is no request of HTTP/1.1\n")
+        answer = self._unreadable()
         answer.force_close()
         return answer
 

@@ -16,7 +16,7 @@ from gobroke_dist.ops.api import API, Call, Reply
 from gobroke_dist.ops.limits import CONNECTIONS
 from gobroke_dist.ops.openapi import document
 from gobroke_dist.reading import read_whole
-from gobroke_dist.serving import HTTPSocket, is_packed
+from gobroke_dist.serving import UNREADABLE, HTTPSocket, is_packed
 from gobroke_dist.settings import Settings
 
 _GRACE: Final = 5.0
@@ -28,14 +28,14 @@ class _Connection(HTTPSocket):
 
     __slots__ = ("_open",)
 
-    def __init__(self, http: web.Server, timeout: float, open_: set[object], metrics: Metrics) -> None:
+    def __init__(self, http: web.Server, timeout: float, open_: set[object], metrics: Metrics, api: API) -> None:
         super().__init__(
             http,
             timeout=timeout,
             keepalive=_KEEPALIVE,
             drop=metrics.drop,
             late="api_too_late",
-            unreadable="api_bad_request",
+            unreadable=lambda: _response(api.refused(CallInvalid(UNREADABLE)), close=True),
         )
         self._open = open_
 
@@ -87,7 +87,11 @@ class APIServer:
             raise CouldNotCreateServer("the HTTP API needs a token: set GOBROKE_API_TOKENS, or unset GOBROKE_API_PORT")
         timeout = self._settings.handshake_timeout
         self._listener, actual = await listen(
-            lambda: _Connection(self._http, timeout, self._open, self._metrics), host, port, self._settings, "api_"
+            lambda: _Connection(self._http, timeout, self._open, self._metrics, self._api),
+            host,
+            port,
+            self._settings,
+            "api_",
         )
         self.address = url("http" if self._settings.api_tls_certificate is None else "https", host, actual)
 
@@ -97,6 +101,9 @@ class APIServer:
             self._listener.close()
             self._api.close()
             await self._http.shutdown(_GRACE)
+
+    def _connection(self) -> _Connection:
+        return _Connection(self._http, self._settings.handshake_timeout, self._open, self._metrics, self._api)
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         cast(HTTPSocket, request.protocol).asked()

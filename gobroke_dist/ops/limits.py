@@ -26,11 +26,12 @@ API_LIMITS: Final = (
         metric="drops.api_too_late",
     ),
     Limit(
-        what="API: what is no request",
+        what="API: headers of a request, 8 kB each and 128 in all, and what is no request",
         settings=(),
-        answer="refused, and the socket is closed",
-        metric="drops.api_bad_request",
+        answer="refused, and closed",
+        metric="drops.api_call_invalid",
         http=400,
+        error=CallInvalid,
     ),
     Limit(
         what="API: time for a body",

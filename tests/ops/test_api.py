@@ -162,8 +162,9 @@ async def test_e8_o4_what_no_parser_can_read_is_refused_and_no_error_of_the_edge
         writer.close()
         assert answer.split(b" ", 2)[1] == status
         assert b"script" not in answer
+        assert b"application/problem+json" in answer
     assert [one for one in caplog.records if one.levelname == "ERROR"] == []
-    assert served.edge.node.runtime.metrics.drops["api_bad_request"] == 1
+    assert served.edge.node.runtime.metrics.drops["api_call_invalid"] == 2
 
 
 async def test_o4_c8_without_redis_and_while_draining_the_answer_is_503(redis_url: str, prefix: str) -> None:
