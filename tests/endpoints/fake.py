@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from typing import Any, cast
 
 from gobroke_dist.access.door import Door
@@ -99,3 +100,11 @@ class FakeGateway:
     @property
     def payloads(self) -> list[bytes]:
         return [message.message_raw for message in self.received]
+
+
+async def on_a_fake_node(endpoint: Endpoint, stack: AsyncExitStack, settings: dict[str, Any] | None) -> FakeGateway:
+    """Start an endpoint; it is stopped with the stack."""
+    gateway = FakeGateway(**(settings or {}))
+    await endpoint.start(gateway)
+    stack.push_async_callback(endpoint.stop)
+    return gateway

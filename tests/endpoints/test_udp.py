@@ -30,7 +30,7 @@ from gobroke_dist.errors import CouldNotCreateServer, RedisUnavailable
 from gobroke_dist.roles import edge
 from gobroke_dist.session import CloseCode, Session
 from gobroke_dist.wire.frame import RawProtocol
-from tests.endpoints.fake import FakeGateway
+from tests.endpoints.fake import FakeGateway, on_a_fake_node
 from tests.endpoints.udp_client import ACCEPT, CHALLENGE, CLOSE, CONNECT, COOKIE, FRAME, HELLO, PROOF, UDPClient
 from tests.eventually import eventually
 
@@ -124,10 +124,8 @@ async def start() -> AsyncIterator[Start]:
     async with AsyncExitStack() as stack:
 
         async def make(settings: dict[str, Any] | None = None, **options: Any) -> Edge:
-            gateway = FakeGateway(**(settings or {}))
             endpoint = UDPEndpoint(port=0, **options)
-            await endpoint.start(gateway)
-            stack.push_async_callback(endpoint.stop)
+            gateway = await on_a_fake_node(endpoint, stack, settings)
             return Edge(gateway, endpoint, stack)
 
         yield make
@@ -788,9 +786,8 @@ def test_e1_all_this_is_so_on_uvloop_as_well() -> None:
 
     async def scene() -> None:
         async with AsyncExitStack() as stack:
-            gateway, endpoint = FakeGateway(), UDPEndpoint(port=0)
-            await endpoint.start(gateway)
-            stack.push_async_callback(endpoint.stop)
+            endpoint = UDPEndpoint(port=0)
+            gateway = await on_a_fake_node(endpoint, stack, None)
             edge = Edge(gateway, endpoint, stack)
             client, _ = await edge.connect()
             client.send(call(1))

@@ -23,7 +23,7 @@ from gobroke_dist.errors import CouldNotCreateServer, RedisUnavailable
 from gobroke_dist.message import Message
 from gobroke_dist.session import CloseCode, Session, SessionState
 from gobroke_dist.wire.frame import RawProtocol
-from tests.endpoints.fake import FakeGateway
+from tests.endpoints.fake import FakeGateway, on_a_fake_node
 from tests.endpoints.test_guard import FINAL, TEXT, frame
 from tests.eventually import eventually
 
@@ -81,10 +81,8 @@ async def start() -> AsyncIterator[Start]:
     async with AsyncExitStack() as stack:
 
         async def make(settings: dict[str, Any] | None = None, **options: Any) -> Edge:
-            gateway = FakeGateway(**(settings or {}))
             endpoint = WebSocketEndpoint(port=0, **options)
-            await endpoint.start(gateway)
-            stack.push_async_callback(endpoint.stop)
+            gateway = await on_a_fake_node(endpoint, stack, settings)
             http = await stack.enter_async_context(ClientSession())
             return Edge(gateway, endpoint, http)
 
