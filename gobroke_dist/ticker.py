@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
+from gobroke_dist.backoff import doubling
 from gobroke_dist.clock import Clock
 from gobroke_dist.errors import Unavailable
 from gobroke_dist.schedule import Schedule
@@ -78,15 +79,14 @@ class Ticker:
             await asyncio.sleep(min(wait, _LONGEST_SLEEP))
 
     async def _fire_latest(self) -> datetime:
-        pause = _FIRST_RETRY
-        while True:
+        for pause in doubling(_FIRST_RETRY, _LAST_RETRY):
             nominal = self._schedule.latest_at(self._now())
             try:
                 await self._fire(nominal)
             except Unavailable:
                 await asyncio.sleep(pause)
-                pause = min(pause * 2, _LAST_RETRY)
                 continue
             except Exception:
                 log.exception("the run of %s failed", nominal.isoformat())
             return nominal
+        raise AssertionError("unreachable")

@@ -15,6 +15,7 @@ from dramatiq.middleware import Middleware
 
 from gobroke_dist.backends.redis.connection import connect
 from gobroke_dist.backends.redis.shuttle import Shuttle
+from gobroke_dist.backoff import doubling
 from gobroke_dist.tasks.clerk import Clerk
 from gobroke_dist.tasks.delivery import Delivered, Item, Settlement, Unplaced
 from gobroke_dist.tasks.endings import acknowledged, rejected
@@ -196,14 +197,13 @@ class Lane:
 
     async def _place(self, message: Delivered, unplaced: Unplaced) -> bool:
         """Give it its place; whether it may run now. In a thread: it is rare."""
-        pause = _FIRST_PAUSE
-        while True:
+        for pause in doubling(_FIRST_PAUSE, _LONGEST_PAUSE):
             try:
                 return await asyncio.to_thread(self._clerk.place, message, unplaced)
             except (ConnectionClosed, redis.RedisError) as error:
                 log.warning("queue %s: %s has no place yet: %s", self._clerk.queue_name, message, error)
                 await asyncio.sleep(pause)
-                pause = min(pause * 2, _LONGEST_PAUSE)
+        raise AssertionError("unreachable")
 
     async def _settle(self, message: Delivered) -> None:
         signal, end = ("nack", rejected) if message.failed else ("ack", acknowledged)
